@@ -9,6 +9,7 @@
 // or deletes a volume, and by the node that has the volume open for everything else.
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,12 +25,17 @@ class ReplicaPort {
   virtual ~ReplicaPort() = default;
   // Makes the replica `member` of `record` in the pool that the record names for it. State kInSync: of a
   // new volume, so empty, or the clone of record.parent_snapshot that this pool must hold. kNew: empty, to
-  // be rebuilt by the primary. Stores encode_record(record) with it. kNotFound (pool, parent), kNoSpace,
-  // kAlreadyExists (a replica of this volume in another pool of this node, or of another size).
-  virtual Outcome<> create(const core::VolumeRecord& record, core::MemberIndex member) = 0;
+  // be rebuilt by the primary. Stores with it what R11 needs: catalog_record(spec, record) of record_codec.h.
+  // When the node changes the record later it stores replace_record(stored bytes, record). `spec` is opaque.
+  // kNotFound (pool, parent), kNoSpace, kAlreadyExists (a replica of this volume in another pool of this
+  // node, or of another size).
+  virtual Outcome<> create(const core::VolumeRecord& record, core::MemberIndex member,
+                           const std::string& spec) = 0;
   // Deletes the replica and its snapshots; success when there is none. kBusy while the volume is open
   // here, or a clone in the pool is based on it.
   virtual Outcome<> remove(VolumeId volume, PoolId pool) = 0;
+  // A person changed the spec: stores replace_spec(stored bytes, spec) where there is a replica.
+  virtual Outcome<> set_spec(VolumeId volume, const std::string& spec) = 0;
   // Everything the catalogs of all pools hold.
   virtual Outcome<std::vector<LocalReplica>> list() = 0;
 };

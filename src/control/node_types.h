@@ -59,7 +59,7 @@ struct LocalReplica {
   PoolId pool;
   uint64_t size_blocks = 0;
   Epoch epoch;
-  std::string record;  // what control::encode_record wrote; empty when none was stored yet
+  std::string catalog;  // the bytes of R11 (record_codec.h); empty when none were stored yet
   UsageInfo usage;
 };
 
