@@ -22,7 +22,7 @@ inline constexpr uint32_t kMagic = 0x31544c43;  // "CLT1"
 inline constexpr size_t kHeaderBytes = 96;
 inline constexpr uint16_t kVersionMin = 1;  // what this build speaks
 inline constexpr uint16_t kVersionMax = 1;
-inline constexpr uint32_t kPayloadBytesMax = 4 * kMiB + 64 * kKiB;
+inline constexpr uint32_t kPayloadBytesMax = 4 * kMiB;
 
 // Numbers are for ever: a type that goes out of use keeps its number.
 enum class Type : uint8_t {
