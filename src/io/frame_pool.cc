@@ -7,7 +7,11 @@ namespace cleat::io {
 namespace {
 
 constexpr size_t kClassBytes = 64;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kClassCount = 1;  // no frame is pooled, so that the sanitizer sees their lives
+#else
 constexpr size_t kClassCount = 64;  // frames up to 4 KiB are pooled, larger ones are not
+#endif
 
 struct FreeFrame {
   FreeFrame* next;

@@ -6,6 +6,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <utility>
 
 #include "common/check.h"
 #include "io/task.h"
@@ -55,7 +56,11 @@ class TaskGroup {
   };
 
   static Detached run(TaskGroup& group, Task<void> task) {
-    co_await std::move(task);
+    {
+      // The task's frame, with its parameters, goes before close() returns: what they refer to may then go.
+      Task<void> owned = std::move(task);
+      co_await std::move(owned);
+    }
     group.finished();
   }
 
