@@ -187,9 +187,8 @@ void MemMetaStore::notify(const std::vector<WatchEvent>& events) {
 void MemMetaStore::end_lease(LeaseId lease) {
   std::lock_guard lock(mutex_);
   auto it = leases_.find(lease.value);
-  if (it == leases_.end() || unreachable_ || it->second.abandoned) return;
+  if (it == leases_.end() || std::exchange(it->second.abandoned, true) || unreachable_) return;
   it->second.expires = now_;
-  it->second.abandoned = true;
   std::vector<WatchEvent> events;
   expire_locked(events);
   notify(events);
