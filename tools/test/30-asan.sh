@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The unit tests of what parses bytes and owns memory, under AddressSanitizer and UBSan.
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+source "$CLEAT_ROOT/tools/lib.sh"
+
+build=$CLEAT_ROOT/build/asan
+modules='common|core|io|wire|store|engine|fuse|nbd|frontend|keeper'
+
+cmake_configure asan
+mapfile -t programs < <(ninja -C "$build" -t targets all |
+  sed -nE "s/^(cleat_($modules)(_[a-z_]+)?_test): phony$/\1/p" | sort -u)
+[ ${#programs[@]} -gt 0 ] || die "no test program of the modules $modules"
+ninja -C "$build" -j "$(jobs_count)" "${programs[@]}"
+exec "$CLEAT_ROOT/tools/run_ctest" "$build" -R "^($(
+  IFS='|'
+  echo "${programs[*]}"
+))\$"
