@@ -50,6 +50,7 @@ struct VolumeRecord {
   Epoch epoch;          // of the newest attach; 0: never attached
   NodeId primary;       // the node it is attached on; none: detached
   bool clean = true;    // the last detach was orderly: all flushed, all equal
+  Epoch opened;         // the newest attach that got as far as serving I/O
   Generation generation;  // a lower bound of the dirty map's generation
   std::vector<ReplicaRecord> replicas;
   std::vector<SnapshotRecord> snapshots;  // oldest first: the layers below the top

@@ -1,0 +1,68 @@
+// The replicas of a volume as its primary calls them, by index. Fills in what every message carries
+// (volume, epoch, member, what is known everywhere) and notes each answer for the lease (R5).
+//
+// Threading: the volume's loop.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/lease.h"
+#include "core/member_set.h"
+#include "core/types.h"
+#include "engine/member.h"
+#include "engine/operation_gate.h"
+#include "engine/payloads.h"
+#include "io/executor.h"
+
+namespace cleat::engine {
+
+using MemberFactory = std::function<std::unique_ptr<Member>(const core::ReplicaRecord&)>;
+
+// How long one message may take before its sender is told so. A member that does not even answer a
+// heartbeat for kSilenceMax is given up: no progress, not one late reply (Longhorn's 8 s, issue 13744).
+inline constexpr Duration kOperationTimeout = std::chrono::seconds(20);
+inline constexpr Duration kSilenceMax = std::chrono::seconds(2);
+inline constexpr Duration kSnapshotTimeout = std::chrono::minutes(30);
+
+class Members {
+ public:
+  Members(io::Executor& executor, OperationGate& gate, MemberFactory factory);
+
+  // Makes members that the record has and drops those that it has no more. Dropped ones are given up and
+  // kept until the volume ends: calls may still be under way.
+  void adopt(const core::VolumeRecord& record);
+  void set_epoch(VolumeId volume, Epoch epoch);
+
+  io::Task<Result<wire::Header>> call(core::MemberIndex member, wire::Header request,
+                                      ConstBuffer payload, MutableBuffer into,
+                                      Duration timeout = kOperationTimeout);
+  io::Task<Result<Answer>> query(core::MemberIndex member, wire::Header request,
+                                 ConstBuffer payload = {}, Duration timeout = kOperationTimeout);
+  io::Task<Result<FenceAnswer>> fence(core::MemberIndex member, Duration timeout);
+  // All pages of a list of regions. `type` is kDirtyRegions or kIntentRegions.
+  io::Task<Result<std::vector<uint64_t>>> regions(core::MemberIndex member, wire::Type type,
+                                                  Generation at_or_above);
+  void give_up(core::MemberIndex member);
+
+  bool knows(core::MemberIndex member) const {
+    return member < members_.size() && members_[member] != nullptr;
+  }
+  const core::Lease& lease() const { return lease_; }
+
+ private:
+  void fill(core::MemberIndex member, wire::Header& request) const;
+
+  io::Executor& executor_;
+  OperationGate& gate_;
+  MemberFactory factory_;
+  core::Lease lease_;
+  VolumeId volume_;
+  Epoch epoch_;
+  std::array<std::unique_ptr<Member>, 32> members_;
+  std::vector<std::unique_ptr<Member>> dropped_;
+};
+
+}  // namespace cleat::engine

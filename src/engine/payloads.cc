@@ -1,0 +1,76 @@
+#include "engine/payloads.h"
+
+#include "wire/codec.h"
+
+namespace cleat::engine {
+namespace {
+
+constexpr size_t kFenceFixedBytes = 1 + 8 + 8 + 8 + 4 + 4;
+constexpr size_t kRecentBytes = 8 + 8 + 4;
+
+}  // namespace
+
+std::vector<std::byte> encode_fence(const FenceAnswer& answer) {
+  const core::FenceReply& reply = answer.reply;
+  std::vector<std::byte> bytes(kFenceFixedBytes + reply.recent.size() * kRecentBytes +
+                               answer.snapshots.size() * sizeof(uint64_t));
+  wire::Writer writer(bytes);
+  writer.u8(reply.recent_lost ? 1 : 0);
+  writer.u64(reply.generation.value);
+  writer.u64(static_cast<uint64_t>(reply.quiet_for.count()));
+  writer.u64(answer.size_blocks);
+  writer.u32(static_cast<uint32_t>(reply.recent.size()));
+  writer.u32(static_cast<uint32_t>(answer.snapshots.size()));
+  for (const core::RecentWrite& write : reply.recent) {
+    writer.u64(write.seq.value);
+    writer.u64(write.range.first);
+    writer.u32(write.range.count);
+  }
+  for (SnapshotId snapshot : answer.snapshots) writer.u64(snapshot.value);
+  return bytes;
+}
+
+Result<FenceAnswer> decode_fence(ConstBuffer bytes) {
+  wire::Reader reader(bytes);
+  FenceAnswer answer;
+  TRY_ASSIGN(uint8_t lost, reader.u8());
+  TRY_ASSIGN(uint64_t generation, reader.u64());
+  TRY_ASSIGN(uint64_t quiet_ns, reader.u64());
+  TRY_ASSIGN(answer.size_blocks, reader.u64());
+  TRY_ASSIGN(uint32_t recent_count, reader.u32());
+  TRY_ASSIGN(uint32_t snapshot_count, reader.u32());
+  answer.reply.recent_lost = lost != 0;
+  answer.reply.generation = Generation(generation);
+  answer.reply.quiet_for = Duration(static_cast<int64_t>(quiet_ns));
+  for (uint32_t i = 0; i < recent_count; ++i) {
+    TRY_ASSIGN(uint64_t seq, reader.u64());
+    TRY_ASSIGN(uint64_t first, reader.u64());
+    TRY_ASSIGN(uint32_t count, reader.u32());
+    answer.reply.recent.push_back({Seq(seq), BlockRange{first, count}});
+  }
+  for (uint32_t i = 0; i < snapshot_count; ++i) {
+    TRY_ASSIGN(uint64_t snapshot, reader.u64());
+    answer.snapshots.push_back(SnapshotId(snapshot));
+  }
+  TRY(reader.finish());
+  return answer;
+}
+
+std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers) {
+  std::vector<std::byte> bytes(numbers.size() * sizeof(uint64_t));
+  wire::Writer writer(bytes);
+  for (uint64_t number : numbers) writer.u64(number);
+  return bytes;
+}
+
+Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes) {
+  if (bytes.size() % sizeof(uint64_t) != 0) return fail(Code::kCorrupt, "a list of odd length");
+  std::vector<uint64_t> numbers(bytes.size() / sizeof(uint64_t));
+  wire::Reader reader(bytes);
+  for (uint64_t& number : numbers) {
+    TRY_ASSIGN(number, reader.u64());
+  }
+  return numbers;
+}
+
+}  // namespace cleat::engine

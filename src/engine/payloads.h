@@ -1,0 +1,29 @@
+// Payloads of the messages that carry more than the header (docs/protocol.md).
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/result.h"
+#include "core/attach_rules.h"
+
+namespace cleat::engine {
+
+// What a replica answers to a fence. reply.member and reply.intent_regions are not sent.
+struct FenceAnswer {
+  core::FenceReply reply;
+  uint64_t size_blocks = 0;
+  std::vector<SnapshotId> snapshots;  // oldest first
+};
+
+// Lists of regions go in pages of at most this many.
+inline constexpr size_t kRegionsPerPage = 65536;
+
+std::vector<std::byte> encode_fence(const FenceAnswer& answer);
+Result<FenceAnswer> decode_fence(ConstBuffer bytes);
+
+std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers);
+Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes);
+
+}  // namespace cleat::engine

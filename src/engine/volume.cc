@@ -1,0 +1,168 @@
+#include "engine/volume.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+
+namespace cleat::engine {
+namespace {
+
+constexpr Duration kTickInterval = 100ms;
+constexpr Duration kStabilizeInterval = 3s;
+
+}  // namespace
+
+Volume::Volume(VolumeContext context, VersionedRecord record)
+    : context_(std::move(context)),
+      gate_(context_.executor),
+      members_(context_.executor, gate_, context_.make_member),
+      membership_(context_.executor, context_.registry, gate_, members_, std::move(record)),
+      copier_(members_, context_.buffers),
+      ticked_(context_.executor) {}
+
+Volume::~Volume() = default;
+
+uint64_t Volume::size_bytes() const { return record().size_blocks * kBlockSize; }
+
+core::MemberIndex Volume::local_member() const {
+  for (const core::ReplicaRecord& replica : record().replicas) {
+    if (replica.node == context_.self) return replica.index;
+  }
+  return core::kNoMember;
+}
+
+BlockRange Volume::region_range(uint64_t region) const {
+  uint64_t first = region * kBlocksPerRegion;
+  uint64_t size = record().size_blocks;
+  uint64_t count = first >= size ? 0 : std::min<uint64_t>(kBlocksPerRegion, size - first);
+  return BlockRange{first, static_cast<uint32_t>(count)};
+}
+
+io::Task<void> Volume::tick() {
+  TimePoint stabilize_at = context_.executor.now() + kStabilizeInterval;
+  while (!stopping_ && !gate_.aborted()) {
+    TimePoint now = context_.executor.now();
+    core::MemberSet members = membership_.set().in_sync() | membership_.set().syncing();
+    for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
+      group_.spawn(heartbeat(member));
+    }
+    if (now >= stabilize_at && gate_.last_seq() != stabilized_) {
+      stabilize_at = now + kStabilizeInterval;
+      group_.spawn(stabilize());
+    }
+    ticked_.notify_all();
+    co_await context_.executor.sleep(kTickInterval);
+  }
+  ticked_.notify_all();
+}
+
+io::Task<void> Volume::heartbeat(core::MemberIndex member) {
+  heartbeats_.add(member);
+  wire::Header request;
+  request.type = wire::Type::kHeartbeat;
+  auto answer = co_await members_.call(member, request, {}, {}, kSilenceMax);
+  heartbeats_.remove(member);
+  if (answer) {
+    ticked_.notify_all();
+    co_return;
+  }
+  Error error = answer.error();
+  if (error.code == Code::kNotInSync) {
+    bool whole = co_await fence_again(member);
+    if (whole) co_return;
+  }
+  // Silence: whatever else waits for this member waits for the same.
+  if (error.code == Code::kTimedOut) members_.give_up(member);
+  membership_.failed(member, error);
+}
+
+// Raises the generation; the older ones are stable once their writes are complete and flushed everywhere.
+io::Task<void> Volume::stabilize() {
+  Seq covered = gate_.last_seq();
+  Generation raised = membership_.clock().raise();
+  while (gate_.known_everywhere() < covered) {
+    if (stopping_ || gate_.aborted()) co_return;
+    co_await ticked_.wait();
+  }
+  core::MemberSet before = membership_.set().in_sync();
+  auto flushed = co_await flush_members(before);
+  if (!flushed) co_return;
+  membership_.clock().flushed(raised);
+  stabilized_ = covered;
+  bool all_in_sync = membership_.set().healthy().count() ==
+                     static_cast<int>(record().replicas.size());
+  if (!all_in_sync || membership_.set().in_sync() != before) co_return;
+  wire::Header request;
+  request.type = wire::Type::kForgetDirty;
+  request.generation = membership_.clock().stable_from();
+  co_await on_all(before, request);
+}
+
+io::Task<void> Volume::tell(core::MemberIndex member, wire::Header request) {
+  auto reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+  if (!reply) membership_.failed(member, reply.error());
+}
+
+// Sends one request to each and waits for all. A member that fails leaves the set (R9).
+io::Task<void> Volume::on_all(core::MemberSet members, wire::Header request) {
+  io::TaskGroup told;
+  for (core::MemberIndex member : members) told.spawn(tell(member, request));
+  co_await told.close();
+}
+
+io::Task<Result<void>> Volume::detach() {
+  Result<void> result;
+  stopping_ = true;  // no resync, no heartbeat begins any more
+  co_await gate_.drained();
+  if (!gate_.aborted()) result = co_await flush();
+  if (result && !gate_.aborted()) {
+    wire::Header request;
+    request.type = wire::Type::kClearRecent;
+    co_await on_all(membership_.set().healthy(), request);
+  }
+  if (result) {
+    Generation generation = membership_.clock().current();
+    Membership::Change detached = [generation](core::VolumeRecord& record) -> Result<void> {
+      record.primary = NodeId{};
+      record.clean = true;
+      record.generation = generation;
+      return {};
+    };
+    result = co_await membership_.update(std::move(detached));
+  }
+  co_await stop();
+  co_return result;
+}
+
+io::Task<void> Volume::stop() {
+  stopping_ = true;
+  open_ = false;
+  gate_.abort(Error{Code::kClosed, 0, "the volume was detached"});
+  membership_.stop();
+  ticked_.notify_all();
+  for (const core::ReplicaRecord& replica : record().replicas) {
+    if (replica.node != context_.self) members_.give_up(replica.index);
+  }
+  co_await group_.close();
+  co_await gate_.drained();
+}
+
+VolumeStatus Volume::status() {
+  VolumeStatus status;
+  status.in_sync = membership_.set().healthy();
+  status.unreachable = membership_.set().leaving() | membership_.set().behind();
+  status.resync = resync_progress_;
+  status.now = context_.executor.now();
+  status.in_flight = gate_.in_flight();
+  if (gate_.aborted()) {
+    status.stalled = gate_.aborted()->what;
+  } else if (stalled_ > 0) {
+    status.stalled = "the last replica in sync does not answer";
+  } else if (!membership_.set().leaving().empty()) {
+    status.stalled = *membership_.problem() != '\0' ? membership_.problem()
+                                                    : "a failed replica is being taken out";
+  }
+  return status;
+}
+
+}  // namespace cleat::engine

@@ -1,0 +1,158 @@
+// A volume on its primary: the node where it is attached. Orders the volume's writes, has every in-sync
+// replica do them, and answers when all have (R1). The way of one write: volume_io.cc.
+//
+// Threading: one loop for life. Ownership: borrows what Context names.
+// Lifetime: attach(), then detach() or stop(), which must have returned before it dies.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/random.h"
+#include "engine/block_device.h"
+#include "engine/members.h"
+#include "engine/membership.h"
+#include "engine/operation_gate.h"
+#include "engine/range_copier.h"
+#include "engine/volume_registry.h"
+#include "engine/volume_status.h"
+#include "io/buffer_pool.h"
+#include "io/task_group.h"
+
+namespace cleat::engine {
+
+struct VolumeContext {
+  io::Executor& executor;
+  io::BufferPool& buffers;
+  VolumeRegistry& registry;
+  NodeId self;
+  MemberFactory make_member;
+  // How long an operation may wait for a member to come back before it fails with kTimedOut (R10).
+  Duration wait_max = std::chrono::minutes(5);
+  uint64_t resync_bytes_per_second_max = 0;  // 0: no limit
+};
+
+struct AttachRequest {
+  bool take_over = false;         // another node is recorded as primary: fence it (R3)
+  bool earlier_process = false;   // an earlier process of this node was the primary, and has ended
+};
+
+class Volume final : public BlockDevice {
+ public:
+  // R3 and R7. kBusy: attached on another node, and take_over is not set. kUnreachable: no member in sync
+  // answered. kStaleEpoch: a replica knows a higher epoch than the metadata (R11), or a later attach won.
+  static io::Task<Result<std::unique_ptr<Volume>>> attach(VolumeContext context, VolumeId volume,
+                                                          AttachRequest request);
+  ~Volume() override;
+
+  // Flushes, makes the members equal, and writes the clean detach. No operation of a frontend may be under
+  // way or come later. On an error the volume is stopped all the same, and its record says it is unclean.
+  io::Task<Result<void>> detach();
+  // Ends everything at once, as a killed process would: operations fail with kClosed.
+  io::Task<void> stop();
+
+  uint64_t size_bytes() const override;
+  io::Task<Result<void>> read(BlockRange range, MutableBuffer into) override;
+  io::Task<Result<void>> write(BlockRange range, ConstBuffer from, WriteFlags flags) override;
+  io::Task<Result<void>> zero(BlockRange range, WriteFlags flags) override;
+  io::Task<Result<void>> flush() override;
+
+  // Freezes what was written so far on every in-sync member, with writes held meanwhile, and adds it to the
+  // record. A known id: success.
+  io::Task<Result<void>> snapshot(core::SnapshotRecord snapshot);
+  // Off the record first, then off the members; one that is away loses it when it is back.
+  io::Task<Result<void>> delete_snapshot(SnapshotId snapshot);
+  io::Task<Result<void>> restore(SnapshotId snapshot);
+  io::Task<Result<void>> resize(uint64_t size_blocks);
+  io::Task<Result<void>> add_replica(core::ReplicaRecord replica);
+  io::Task<Result<void>> remove_replica(core::MemberIndex member);
+  // Reads each in-sync replica alone, region by region with the region's writes held, and compares.
+  io::Task<Result<CheckReport>> check();
+  // Waits until every replica of the record is in sync, or the time is over.
+  io::Task<Result<void>> healed(Duration timeout);
+
+  const core::VolumeRecord& record() const { return membership_.record(); }
+  VolumeStatus status();
+  const VolumeCounters& counters() const { return counters_; }
+  // Set when the volume is finished: fenced, or its last replica lost acknowledged data.
+  const std::optional<Error>& ended() const { return gate_.aborted(); }
+
+ private:
+  struct WriteContext;
+  enum class Answered : uint8_t { kYes, kGone, kError };
+
+  Volume(VolumeContext context, VersionedRecord record);
+
+  // attach.cc
+  io::Task<Result<void>> open(core::PreviousAttach previous);
+  io::Task<Result<std::vector<FenceAnswer>>> fence_members();
+  io::Task<void> fence_until(core::MemberIndex member, TimePoint give_up_at,
+                             std::vector<FenceAnswer>& answers, std::optional<Error>& error);
+  io::Task<Result<void>> remove_unfenced(const std::vector<FenceAnswer>& answers);
+  io::Task<Result<void>> make_equal(const std::vector<FenceAnswer>& answers);
+  io::Task<Result<void>> reconcile_region(const core::ReconcilePlan& plan, BlockRange range,
+                                          bool compare);
+  io::Task<Result<void>> removals_done();
+  io::Task<Result<void>> adjust_member(core::MemberIndex member, const FenceAnswer& answer);
+  core::MemberIndex local_member() const;
+
+  // volume_io.cc
+  io::Task<Result<void>> change(wire::Type type, BlockRange range, ConstBuffer data,
+                                WriteFlags flags);
+  io::Task<void> send(WriteContext& context, core::MemberIndex member);
+  io::Task<Answered> answered(core::MemberIndex member, Error error, Error& result);
+  io::Task<bool> fence_again(core::MemberIndex member);
+  void settle_no_space(WriteContext& context);
+  io::Task<Result<void>> read_member(BlockRange range, MutableBuffer into);
+  io::Task<void> repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range);
+  io::Task<Result<void>> wait_for_lease();
+  core::MemberIndex read_source(core::MemberSet exclude);
+  Result<void> check_range(BlockRange range) const;
+  // Waits for a last member that failed (R10); false when the operation should fail with `result`.
+  io::Task<bool> wait_for_return(core::MemberIndex member, Error& result);
+
+  // volume.cc
+  io::Task<void> tick();
+  io::Task<void> heartbeat(core::MemberIndex member);
+  io::Task<void> stabilize();
+  io::Task<Result<void>> flush_members(core::MemberSet members);
+  io::Task<void> on_all(core::MemberSet members, wire::Header request);
+  io::Task<void> tell(core::MemberIndex member, wire::Header request);
+
+  // volume_changes.cc
+  io::Task<Result<void>> quiesced_freeze(const core::SnapshotRecord& snapshot);
+
+  // resync.cc
+  io::Task<void> resync_loop();
+  io::Task<Result<void>> resync(core::MemberIndex member);
+  io::Task<Result<void>> resync_snapshots(core::MemberIndex member, const FenceAnswer& target);
+  io::Task<Result<void>> resync_top(core::MemberIndex member);
+  io::Task<Result<std::vector<uint64_t>>> regions_to_sync(core::MemberIndex member,
+                                                          SnapshotId view,
+                                                          std::optional<SnapshotId> base);
+  io::Task<Result<std::vector<uint64_t>>> changed_regions(core::MemberIndex source, SnapshotId view,
+                                                          std::optional<SnapshotId> base);
+  io::Task<Result<void>> resync_region(core::MemberIndex member, uint64_t region);
+  io::Task<void> resync_worker(core::MemberIndex member, const std::vector<uint64_t>& regions,
+                               size_t& next, Result<void>& result);
+  BlockRange region_range(uint64_t region) const;
+
+  VolumeContext context_;
+  OperationGate gate_;
+  Members members_;
+  Membership membership_;
+  RangeCopier copier_;
+  io::TaskGroup group_;
+  io::WaitQueue ticked_;
+  VolumeCounters counters_;
+  ResyncProgress resync_progress_;
+  core::MemberSet heartbeats_;  // under way
+  Seq stabilized_;              // last write that a generation's flush has covered
+  uint64_t next_read_ = 0;
+  uint32_t stalled_ = 0;        // operations that wait for a member to return
+  bool open_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace cleat::engine

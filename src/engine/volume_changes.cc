@@ -1,0 +1,185 @@
+// What changes a whole volume: snapshots, size, replicas; and the check that replicas are equal.
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "engine/volume.h"
+
+namespace cleat::engine {
+namespace {
+
+constexpr size_t kSnapshotsMax = 1024;
+
+bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
+  auto same = [id](const core::SnapshotRecord& s) { return s.id == id; };
+  return std::ranges::any_of(record.snapshots, same);
+}
+
+}  // namespace
+
+io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
+  if (has_snapshot(record(), snapshot.id)) co_return Result<void>{};
+  if (record().snapshots.size() >= kSnapshotsMax) {
+    co_return fail(Code::kLimit, "a volume has at most 1024 snapshots: delete some first");
+  }
+  // A replica that is being synced would get the frozen state wrong: it waits for the next attempt.
+  for (core::MemberIndex member : membership_.set().syncing()) {
+    membership_.failed(member, Error{Code::kCancelled, 0, "a snapshot is being taken"});
+  }
+  auto held = co_await gate_.hold();
+  if (!held) co_return held;
+  auto frozen = co_await quiesced_freeze(snapshot);
+  gate_.release();
+  co_return frozen;
+}
+
+io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snapshot) {
+  wire::Header request;
+  request.type = wire::Type::kFreeze;
+  request.snapshot = snapshot.id;
+  co_await on_all(membership_.set().healthy(), request);
+  CO_TRY(co_await removals_done());
+  core::SnapshotRecord taken = snapshot;
+  taken.size_blocks = record().size_blocks;
+  Membership::Change add = [taken](core::VolumeRecord& next) -> Result<void> {
+    if (!has_snapshot(next, taken.id)) next.snapshots.push_back(taken);
+    return {};
+  };
+  co_return co_await membership_.update(std::move(add));
+}
+
+io::Task<Result<void>> Volume::delete_snapshot(SnapshotId snapshot) {
+  Membership::Change take_off = [snapshot](core::VolumeRecord& next) -> Result<void> {
+    std::erase_if(next.snapshots, [snapshot](const auto& s) { return s.id == snapshot; });
+    return {};
+  };
+  CO_TRY(co_await membership_.update(std::move(take_off)));
+  wire::Header request;
+  request.type = wire::Type::kDeleteSnapshot;
+  request.snapshot = snapshot;
+  for (core::MemberIndex member : membership_.set().healthy()) {
+    auto deleted = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+    if (deleted || deleted.error().code == Code::kNotFound) continue;
+    if (deleted.error().code == Code::kBusy) co_return fail(deleted.error());
+    membership_.failed(member, deleted.error());
+  }
+  co_return Result<void>{};
+}
+
+io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
+  if (!has_snapshot(record(), snapshot)) co_return fail(Code::kNotFound, "no such snapshot");
+  for (core::MemberIndex member : membership_.set().syncing()) {
+    membership_.failed(member, Error{Code::kCancelled, 0, "a snapshot is being restored"});
+  }
+  auto held = co_await gate_.hold();
+  if (!held) co_return held;
+  wire::Header request;
+  request.type = wire::Type::kRestore;
+  request.snapshot = snapshot;
+  co_await on_all(membership_.set().healthy(), request);
+  auto settled = co_await removals_done();
+  // What was away can't tell from its dirty map what a restore changed: it is rebuilt.
+  Membership::Change rebuild = [](core::VolumeRecord& next) -> Result<void> {
+    for (core::ReplicaRecord& replica : next.replicas) {
+      if (replica.state != core::ReplicaState::kInSync) replica.state = core::ReplicaState::kNew;
+    }
+    return {};
+  };
+  if (settled) settled = co_await membership_.update(std::move(rebuild));
+  gate_.release();
+  co_return settled;
+}
+
+io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
+  if (size_blocks < record().size_blocks) {
+    co_return fail(Code::kInvalidArgument, "a volume can't be made smaller");
+  }
+  wire::Header request;
+  request.type = wire::Type::kResize;
+  request.range.first = size_blocks;
+  co_await on_all(membership_.set().healthy() | membership_.set().syncing(), request);
+  CO_TRY(co_await removals_done());
+  Membership::Change grow = [size_blocks](core::VolumeRecord& next) -> Result<void> {
+    next.size_blocks = std::max(next.size_blocks, size_blocks);
+    return {};
+  };
+  co_return co_await membership_.update(std::move(grow));
+}
+
+io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
+  replica.state = core::ReplicaState::kNew;
+  replica.left_at = Generation{};
+  Membership::Change add = [replica](core::VolumeRecord& next) -> Result<void> {
+    const core::ReplicaRecord* known = next.find(replica.index);
+    if (known != nullptr && known->node == replica.node && known->pool == replica.pool) return {};
+    if (known != nullptr) return fail(Code::kAlreadyExists, "the replica's index is taken");
+    if (next.replicas.size() >= core::kReplicasMax) {
+      return fail(Code::kLimit, "a volume has at most 3 replicas, and one more while one moves");
+    }
+    next.replicas.push_back(replica);
+    return {};
+  };
+  co_return co_await membership_.update(std::move(add));
+}
+
+io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member) {
+  Membership::Change remove = [this, member](core::VolumeRecord& next) -> Result<void> {
+    const core::ReplicaRecord* known = next.find(member);
+    if (known == nullptr) return {};
+    core::MemberSet others = membership_.set().healthy() - core::MemberSet{member};
+    if (others.empty()) {
+      return fail(Code::kConflict, "it is the last replica in sync: add another first");
+    }
+    std::erase_if(next.replicas, [member](const auto& r) { return r.index == member; });
+    return {};
+  };
+  co_return co_await membership_.update(std::move(remove));
+}
+
+io::Task<Result<CheckReport>> Volume::check() {
+  CheckReport report;
+  std::vector<uint64_t> regions;
+  core::MemberSet members = membership_.set().healthy();
+  for (core::MemberIndex member : members) {
+    CO_TRY_ASSIGN(std::vector<uint64_t> held, co_await changed_regions(member, SnapshotId{}, {}));
+    regions.insert(regions.end(), held.begin(), held.end());
+    report.replicas.push_back(ReplicaDigest{member, 0, {}});
+  }
+  std::ranges::sort(regions);
+  auto repeated = std::ranges::unique(regions);
+  regions.erase(repeated.begin(), repeated.end());
+  auto digests = std::make_unique<RangeCopier::Digests>();
+  for (uint64_t region : regions) {
+    BlockRange range = region_range(region);
+    if (range.count == 0) continue;
+    CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kCopy, range));
+    gate_.start(id, {});
+    for (ReplicaDigest& replica : report.replicas) {
+      auto read = co_await copier_.digests(replica.member, SnapshotId{}, range, *digests);
+      if (!read) replica.problem = to_string(read.error());
+      replica.digest = XXH3_64bits_withSeed(digests->data(), range.count * sizeof(uint64_t),
+                                            replica.digest);
+    }
+    gate_.leave(id);
+    report.compared_bytes += range.bytes();
+  }
+  report.equal = std::ranges::all_of(report.replicas, [&report](const ReplicaDigest& replica) {
+    return replica.problem.empty() && replica.digest == report.replicas.front().digest;
+  });
+  co_return report;
+}
+
+io::Task<Result<void>> Volume::healed(Duration timeout) {
+  TimePoint give_up_at = context_.executor.now() + timeout;
+  while (membership_.set().healthy().count() < static_cast<int>(record().replicas.size())) {
+    if (gate_.aborted()) co_return fail(*gate_.aborted());
+    if (context_.executor.now() >= give_up_at) {
+      co_return fail(Code::kTimedOut, "replicas were still behind when the time was over");
+    }
+    co_await ticked_.wait();
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace cleat::engine
