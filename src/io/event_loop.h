@@ -54,6 +54,7 @@ class EventLoop final : public Executor {
   // Cancels every pending operation and runs until none is left. Operations that are started from now on
   // end at once with -ECANCELED; timers and whoever waits for something else are not resumed.
   void shutdown();
+  bool is_shut_down() const { return shutting_down_; }
 
   TimePoint now() const override;
   void post(std::coroutine_handle<> handle) override { ready_.push(handle); }
