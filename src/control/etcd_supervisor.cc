@@ -1,0 +1,277 @@
+#include "control/etcd_supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "api/etcd.grpc.pb.h"
+#include "common/log.h"
+#include "control/child_process.h"
+#include "control/etcd_client.h"
+
+namespace cleat::control {
+namespace {
+
+namespace pb = etcdserverpb;
+using SteadyClock = std::chrono::steady_clock;
+constexpr size_t kMembersMax = 3;
+constexpr Duration kWatchPeriod = 200ms;
+constexpr Duration kHealthyAfter = 10s;  // a run this long resets the backoff
+constexpr Duration kStopGrace = 3s;
+// A busy 2-core machine stalls for hundreds of ms now and then: etcd's own 100 and 1000 elect too often.
+constexpr const char* kHeartbeatMs = "250";
+constexpr const char* kElectionMs = "2500";
+constexpr const char* kQuotaBytes = "2147483648";
+
+std::vector<EtcdPeer> choose_members(const EtcdSupervisorOptions& options) {
+  if (options.peers.empty()) return {{options.node, options.address}};
+  size_t count = options.peers.size() >= kMembersMax ? kMembersMax : 1;
+  return {options.peers.begin(), options.peers.begin() + static_cast<ptrdiff_t>(count)};
+}
+
+Outcome<> validate(const EtcdSupervisorOptions& options) {
+  for (size_t i = 0; i < options.peers.size(); ++i) {
+    const EtcdPeer& peer = options.peers[i];
+    for (size_t j = 0; j < i; ++j) {
+      if (options.peers[j].name == peer.name) {
+        return failure(Code::kInvalidArgument, "`peers` lists the node {} twice", peer.name);
+      }
+    }
+    if (peer.name == options.node && peer.address != options.address) {
+      return failure(Code::kInvalidArgument,
+                     "`peers` gives this node ({}) the address {}, but its own `address` is {}",
+                     peer.name, peer.address, options.address);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Outcome<std::vector<EtcdPeer>> parse_peers(std::string_view text) {
+  std::vector<EtcdPeer> out;
+  while (!text.empty()) {
+    size_t comma = std::min(text.find(','), text.size());
+    std::string_view part = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    if (part.empty()) continue;
+    size_t equal = part.find('=');
+    if (equal == std::string_view::npos || equal == 0 || equal + 1 == part.size()) {
+      return failure(Code::kInvalidArgument, "`peers`: \"{}\" is not NAME=ADDRESS", part);
+    }
+    out.push_back({std::string{part.substr(0, equal)}, std::string{part.substr(equal + 1)}});
+  }
+  return out;
+}
+
+Outcome<std::unique_ptr<EtcdSupervisor>> EtcdSupervisor::create(EtcdSupervisorOptions options) {
+  OUTCOME_TRY(validate(options));
+  auto out = std::unique_ptr<EtcdSupervisor>(new EtcdSupervisor(std::move(options)));
+  if (out->runs_member() && !find_program(out->options_.binary)) {
+    return failure(Code::kNotFound,
+                   "the embedded etcd needs the program `{}`, which is not installed: install the "
+                   "package etcd-server, or name an external etcd with the option `etcd`",
+                   out->options_.binary);
+  }
+  return out;
+}
+
+EtcdSupervisor::EtcdSupervisor(EtcdSupervisorOptions options)
+    : options_(std::move(options)), members_(choose_members(options_)) {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    endpoints_.push_back(fmt::format("{}:{}", members_[i].address, options_.client_port));
+    if (members_[i].name == options_.node) self_ = static_cast<int>(i);
+  }
+  // The own member first: it answers without the network.
+  if (self_ > 0) std::swap(endpoints_[0], endpoints_[static_cast<size_t>(self_)]);
+}
+
+EtcdSupervisor::~EtcdSupervisor() { stop(); }
+
+void EtcdSupervisor::start() {
+  if (runs_member() && !thread_.joinable()) thread_ = std::thread([this] { run(); });
+}
+
+void EtcdSupervisor::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string EtcdSupervisor::problem() const {
+  std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+pid_t EtcdSupervisor::pid() const {
+  std::lock_guard lock(mutex_);
+  return pid_;
+}
+
+std::string EtcdSupervisor::peer_url(const EtcdPeer& peer) const {
+  return fmt::format("http://{}:{}", peer.address, options_.peer_port);
+}
+
+std::string EtcdSupervisor::client_url(const EtcdPeer& peer) const {
+  return fmt::format("http://{}:{}", peer.address, options_.client_port);
+}
+
+bool EtcdSupervisor::has_data() const {
+  return std::filesystem::exists(options_.data_dir + "/etcd/member/wal");
+}
+
+// What a member without data joins: the static list, unless the others already are a cluster.
+Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
+  existing = false;
+  std::string fresh;
+  for (const auto& member : members_) {
+    fresh += fmt::format("{}{}={}", fresh.empty() ? "" : ",", member.name, peer_url(member));
+  }
+  if (has_data() || members_.size() == 1) return fresh;
+  EtcdOptions others{.endpoints = {}, .attempt_timeout = 1s, .call_timeout = 1s};
+  for (const auto& member : members_) {
+    if (member.name != options_.node) {
+      others.endpoints.push_back(fmt::format("{}:{}", member.address, options_.client_port));
+    }
+  }
+  OUTCOME_ASSIGN(std::unique_ptr<EtcdClient> client, EtcdClient::create(others));
+  pb::MemberListResponse list;
+  auto asked = client->call("list members", [&](const auto& channel, auto& context) {
+    return pb::Cluster::NewStub(channel)->MemberList(&context, {}, &list);
+  });
+  if (!asked) return fresh;  // nobody serves yet: we are among the first
+  const std::string own = peer_url(members_[static_cast<size_t>(self_)]);
+  auto is_own = [&](const pb::Member& member) {
+    return std::find(member.peerurls().begin(), member.peerurls().end(), own) != member.peerurls().end();
+  };
+  auto found = std::find_if(list.members().begin(), list.members().end(), is_own);
+  auto members = list.members();
+  if (found == list.members().end()) {
+    pb::MemberAddRequest request;
+    request.add_peerurls(own);
+    pb::MemberAddResponse response;
+    OUTCOME_TRY(client->call("add this member", [&](const auto& channel, auto& context) {
+      return pb::Cluster::NewStub(channel)->MemberAdd(&context, request, &response);
+    }));
+    members = response.members();
+  } else if (found->clienturls_size() > 0) {
+    return failure(Code::kCorrupt,
+                   "the etcd cluster knows this node as member {:x}, but {}/etcd holds no data: if the "
+                   "data are lost for good, run `etcdctl member remove {:x}` against another member "
+                   "and restart cleatd",
+                   found->id(), options_.data_dir, found->id());
+  }
+  existing = true;
+  std::string joined;
+  for (const auto& member : members) {
+    const std::string name = is_own(member) ? options_.node : member.name();
+    for (const auto& url : member.peerurls()) {
+      joined += fmt::format("{}{}={}", joined.empty() ? "" : ",", name, url);
+    }
+  }
+  return joined;
+}
+
+Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
+  bool existing = false;
+  OUTCOME_ASSIGN(std::string cluster, initial_cluster(existing));
+  const EtcdPeer& self = members_[static_cast<size_t>(self_)];
+  std::vector<std::string> argv = {
+      options_.binary, "--name", self.name, "--data-dir", options_.data_dir + "/etcd",
+      "--listen-client-urls", client_url(self), "--advertise-client-urls", client_url(self),
+      "--listen-peer-urls", peer_url(self), "--initial-advertise-peer-urls", peer_url(self),
+      "--initial-cluster", cluster, "--initial-cluster-state", existing ? "existing" : "new",
+      "--initial-cluster-token", "cleat-" + options_.cluster,
+      "--heartbeat-interval", kHeartbeatMs, "--election-timeout", kElectionMs,
+      "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "30m",
+      "--quota-backend-bytes", kQuotaBytes, "--logger", "zap", "--log-level", "warn"};
+  return argv;
+}
+
+std::string EtcdSupervisor::last_log_error() const {
+  std::ifstream log(options_.data_dir + "/etcd.log");
+  std::string line;
+  std::string last;
+  while (std::getline(log, line)) {
+    if (line.find("\"level\":\"fatal\"") != std::string::npos ||
+        line.find("\"level\":\"error\"") != std::string::npos || line.find("flag") == 0) {
+      last = line;
+    }
+  }
+  constexpr size_t kShown = 300;
+  return last.substr(0, kShown);
+}
+
+void EtcdSupervisor::set_problem(std::string problem) {
+  std::lock_guard lock(mutex_);
+  if (!problem.empty() && problem != problem_) LOG_WARN("embedded etcd: {}", problem);
+  problem_ = std::move(problem);
+}
+
+bool EtcdSupervisor::pause(Duration time) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, time, [this] { return stopping_; });
+  return !stopping_;
+}
+
+// One life of the member. False when it should count as a failed start.
+bool EtcdSupervisor::run_once() {
+  auto argv = command_line();
+  if (!argv) {
+    set_problem(argv.error().message);
+    return false;
+  }
+  const std::string log = options_.data_dir + "/etcd.log";
+  std::error_code ignored;
+  if (std::filesystem::file_size(log, ignored) > (16U << 20)) {
+    std::filesystem::rename(log, log + ".old", ignored);
+  }
+  auto child = start_child({.argv = *argv, .log_file = log, .output_fd = -1});
+  if (!child) {
+    set_problem(child.error().message);
+    return false;
+  }
+  const auto begin = SteadyClock::now();
+  {
+    std::lock_guard lock(mutex_);
+    pid_ = *child;
+    problem_.clear();
+  }
+  LOG_INFO("embedded etcd: member {} started (pid {})", options_.node, *child);
+  std::optional<int> status;
+  while (!(status = poll_child(*child)) && pause(kWatchPeriod)) {
+  }
+  {
+    std::lock_guard lock(mutex_);
+    pid_ = 0;
+  }
+  if (!status) {
+    stop_child(*child, SIGTERM, kStopGrace);
+    return true;
+  }
+  set_problem(fmt::format("the member ended with {}: {} (log: {})", describe_wait_status(*status),
+                          last_log_error(), log));
+  return SteadyClock::now() - begin > kHealthyAfter;
+}
+
+void EtcdSupervisor::run() {
+  std::error_code error;
+  std::filesystem::create_directories(options_.data_dir + "/etcd", error);
+  std::filesystem::permissions(options_.data_dir + "/etcd", std::filesystem::perms::owner_all, error);
+  if (error) set_problem(fmt::format("{}/etcd can't be made: {}", options_.data_dir, error.message()));
+  Duration backoff = options_.backoff_min;
+  do {
+    backoff = run_once() ? options_.backoff_min : std::min(backoff * 2, options_.backoff_max);
+  } while (pause(backoff));
+}
+
+}  // namespace cleat::control
