@@ -222,7 +222,7 @@ TEST_F(ConnectionTest, ACallThatTimesOutInTheQueueIsNeverSent) {
 
 TEST_F(ConnectionTest, ACallThatTimesOutHalfSentEndsTheConnection) {
   client_stream->out().window = 1000;
-  server_stream->in().read_max = 0;  // the other side takes nothing
+  server_stream->in().held = true;  // the other side takes nothing
   {
     auto data = data_of({1, 4});
     auto& half = begin(request(Type::kWrite, {1, 4}), data, 10ms);
@@ -249,8 +249,9 @@ TEST_F(ConnectionTest, ACallThatTimesOutHalfReceivedEndsTheConnection) {
     };
     auto reply = loop.run_task(client->call_into(request(Type::kRead, {1, 64}), into, 10ms));
     EXPECT_EQ(reply.error().code, Code::kTimedOut);
+    EXPECT_EQ(into.front(), testing::pattern(1, 0)) << "some of it had arrived";
+    EXPECT_EQ(into.back(), std::byte{}) << "not all of it";
   }
-  client_stream->in().damage = nullptr;
   EXPECT_FALSE(client->is_open());
   loop.run_for(1s);
 }
@@ -274,7 +275,7 @@ TEST_F(ConnectionTest, AResetEndsEveryCallAtOnce) {
 
 TEST_F(ConnectionTest, AResetInTheMiddleOfAFrame) {
   client_stream->out().window = 5000;
-  server_stream->in().read_max = 0;
+  server_stream->in().held = true;
   auto data = data_of({1, 4});
   auto& half = begin(request(Type::kWrite, {1, 4}), data);
   loop.run_for(1ms);
@@ -367,10 +368,10 @@ TEST_F(ConnectionTest, ATruncatedRequestIsNoRequest) {
   auto data = data_of({1, 1});
   for (uint64_t size = 0; size < kHeaderBytes + kBlockSize; size += size < kHeaderBytes ? 1 : 97) {
     client_stream->out().window = size;
-    server_stream->in().read_max = 0;
+    server_stream->in().held = true;
     auto& outcome = begin(request(Type::kWrite, {1, 1}), data, 10ms);
     loop.run_for(1ms);
-    server_stream->in().read_max = 1 << 20;
+    server_stream->in().held = false;
     client_stream->shutdown();
     loop.run_ready();
     EXPECT_EQ(outcome.code(), Code::kUnreachable) << size;

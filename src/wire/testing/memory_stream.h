@@ -33,13 +33,14 @@ struct MemoryPipe {
   size_t read_max = kRingBytes;    // of one read_some
   uint64_t written = 0;
   uint64_t writes = 0;             // calls of write_all
+  bool held = false;               // what was written does not arrive
   bool closed = false;             // by either end
   bool reset = false;
   std::function<void(uint64_t offset, std::byte& byte)> damage;  // sees every byte that is written
 
   // As many of the bytes as the window takes.
   size_t put(ConstBuffer bytes) {
-    size_t size = std::min(bytes.size(), window - unread);
+    size_t size = std::min(bytes.size(), window > unread ? window - unread : 0);
     for (size_t i = 0; i < size;) {
       size_t at = (begin + unread) % ring.size();
       size_t run = std::min(size - i, ring.size() - at);
@@ -68,7 +69,7 @@ class MemoryStream : public io::Stream {
 
   io::Task<Result<size_t>> read_some(MutableBuffer into) override {
     const std::shared_ptr<MemoryPipe> in = in_;
-    while (in->unread == 0 && !in->closed && !in->reset) co_await in->changed.wait();
+    while ((in->unread == 0 || in->held) && !in->closed && !in->reset) co_await in->changed.wait();
     if (in->reset) co_return fail(Code::kUnreachable, "reset");
     if (shut_ || in->unread == 0) co_return fail(Code::kClosed, "end of stream");
     size_t size = in->get(into);
