@@ -8,5 +8,7 @@ for check in check_dependencies check_sizes check_words; do
     status=1
   fi
 done
-python3 -m unittest discover -s "$CLEAT_ROOT/tools" -p '*_test.py' || status=1
+for directory in tools test/integration; do
+  python3 -m unittest discover -s "$CLEAT_ROOT/$directory" -p '*_test.py' || status=1
+done
 exit "$status"
