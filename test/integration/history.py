@@ -3,8 +3,8 @@
 Every block is a register. Its writes carry numbers that rise in the order in which they are issued
 (register_probe.py), so a history is linearizable when no operation goes back: what a read returns,
 or an acknowledged write writes, is at least the highest number that was read or acknowledged before
-the operation began, and every number read was written by a write that had begun. A write that failed
-or never ended may have happened or not.
+the operation began, and every number read was written by a write that had begun. A write that
+failed or never ended may have happened or not.
 """
 import collections
 import json

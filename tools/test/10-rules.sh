@@ -2,7 +2,7 @@
 # The rules of the tree: who may include whom, sizes, words, and that the checks themselves notice.
 set -euo pipefail
 status=0
-for check in check_dependencies check_sizes check_words; do
+for check in check_dependencies check_sizes check_words check_links; do
   if "$CLEAT_ROOT/tools/$check"; then echo "1 0" >>"$CLEAT_COUNTS"; else
     echo "0 1" >>"$CLEAT_COUNTS"
     status=1
