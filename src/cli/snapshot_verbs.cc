@@ -1,0 +1,103 @@
+// volume snapshot create, list, delete.
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "api/control.grpc.pb.h"
+#include "cli/errors.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+#include "cli/volume_print.h"
+#include "common/units.h"
+
+namespace cleat::cli {
+namespace {
+
+using Stub = api::Volumes::Stub;
+
+struct CreateArguments {
+  std::string volume, name;
+  std::vector<std::string> labels;
+};
+
+Outcome<> create(Session& session, const CreateArguments& arguments) {
+  api::CreateSnapshotRequest request;
+  request.set_volume(arguments.volume);
+  request.set_name(arguments.name);
+  put_labels(arguments.labels, *request.mutable_labels());
+  auto snapshot = call<api::Volumes>(session, &Stub::SnapshotCreate, request);
+  if (!snapshot) return tl::unexpected<Problem>(snapshot.error());
+  if (session.json) {
+    print_json(session.out(), *snapshot);
+  } else {
+    session.out() << fmt::format("Volume snap successful: {} ({})\n", snapshot->id(),
+                                 snapshot->name());
+  }
+  return {};
+}
+
+struct ListArguments {
+  std::string volume;
+};
+
+Outcome<> list(Session& session, const ListArguments& arguments) {
+  api::ListSnapshotsRequest request;
+  request.set_volume(arguments.volume);
+  auto response = call<api::Volumes>(session, &Stub::SnapshotList, request);
+  if (!response) return tl::unexpected<Problem>(response.error());
+  if (session.json) {
+    print_json(session.out(), *response);
+    return {};
+  }
+  Table table({"ID", "NAME", "VOLUME", "SIZE", "CREATED", "LABELS"});
+  for (const auto& snapshot : response->snapshots()) {
+    table.add({snapshot.id(), snapshot.name(), snapshot.snapshot_of(),
+               format_size(snapshot.size_bytes()), format_time(snapshot.created_unix_ms()),
+               format_labels(snapshot.labels())});
+  }
+  table.print(session.out());
+  return {};
+}
+
+struct DeleteArguments {
+  std::vector<std::string> snapshots;
+  bool if_exists = false;
+};
+
+Outcome<> remove(Session& session, const DeleteArguments& arguments) {
+  for (const auto& name : arguments.snapshots) {
+    api::DeleteSnapshotRequest request;
+    request.set_snapshot(name);
+    request.set_allow_missing(arguments.if_exists);
+    CLI_TRY(call<api::Volumes>(session, &Stub::SnapshotDelete, request));
+    if (!session.json) session.out() << "Snapshot " << name << " successfully deleted.\n";
+  }
+  if (session.json) print_json(session.out(), {{"deleted", arguments.snapshots}});
+  return {};
+}
+
+}  // namespace
+
+void add_snapshot_verbs(CLI::App& volume, Action& chosen) {
+  CLI::App* snapshot = add_verb(volume, "snapshot,s", "Snapshots of volumes");
+  auto created = std::make_shared<CreateArguments>();
+  CLI::App* create_verb = add_verb(*snapshot, "create,c", "Freeze what a volume holds now");
+  add_text(create_verb, "volume", created->volume, kVolume, "Name or id")->required();
+  add_text(create_verb, "--name", created->name, kName, "Name; else VOLUME.snap-DATE-TIME");
+  add_texts(create_verb, "-l,--label", created->labels, kLabel, "Label; may be repeated");
+  set_examples(create_verb, {"cleat v s create data1 --name data1.before-upgrade"});
+  on_run(create_verb, chosen, created, create);
+
+  auto listed = std::make_shared<ListArguments>();
+  CLI::App* list_verb = add_verb(*snapshot, "list,l", "List snapshots");
+  add_text(list_verb, "volume", listed->volume, kVolume, "Of this volume; else of all");
+  on_run(list_verb, chosen, listed, list);
+
+  auto deleted = std::make_shared<DeleteArguments>();
+  CLI::App* delete_verb = add_verb(*snapshot, "delete,d", "Delete snapshots");
+  add_texts(delete_verb, "snapshots", deleted->snapshots, kSnapshot, "Names or ids")->required();
+  delete_verb->add_flag("--if-exists", deleted->if_exists, "No error when there is none");
+  on_run(delete_verb, chosen, deleted, remove);
+}
+
+}  // namespace cleat::cli
