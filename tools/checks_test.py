@@ -94,6 +94,7 @@ class Words(unittest.TestCase):
         for line in ("heap_child", "child process", "unichunky", "a target rate"):
             self.assertFalse(words.problems("src/engine/a.cc", line), line)
         self.assertFalse(words.problems("src/frontend/nbd/reply.cc", "a reply chunk"))
+        self.assertFalse(words.problems("src/a/b.h", "// https://x.org/blob/master/doc.md"))
 
     def test_finds_what_is_unfinished(self):
         for line in ("// TODO: x", "TEST(A, DISABLED_b)", "rm x || true", "/root/x", "/tmp/w/x"):
