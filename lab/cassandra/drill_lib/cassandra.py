@@ -1,0 +1,164 @@
+"""One Cassandra of the drill: where it runs, what its log says."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Iterator
+
+from .cluster import Cluster
+from .process import DrillError, wait_until
+
+LAB = Path(__file__).resolve().parent.parent
+END_SECONDS = 75
+TOOL_SECONDS = 60
+
+LOG_LINE = re.compile(r"^(?P<level>[A-Z]+) +\[.*?\] (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<text>.*)")
+
+# Messages of Cassandra 5.0 by the step they show. A log with nothing to replay has one line for both ends.
+PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("replay_begin", re.compile(r"CommitLog\.java:\d+ - Replaying (?!.*complete)")),
+    ("replay_begin", re.compile(r"CommitLog\.java:\d+ - No commitlog files found; skipping replay")),
+    ("replay_end", re.compile(r"CommitLog\.java:\d+ - Log replay complete, (?P<note>\d+ replayed mutations)")),
+    ("replay_end", re.compile(r"CommitLog\.java:\d+ - (?P<note>No commitlog files found); skipping replay")),
+    ("cql_ready", re.compile(r"Starting listening for CQL clients on")),
+)
+SYNC_TASKS = re.compile(r"Created (\d+) sync tasks")
+
+
+@dataclass(frozen=True)
+class Phase:
+    name: str
+    at: float
+    note: str
+
+
+def line_time(match: re.Match[str]) -> float:
+    return datetime.datetime.strptime(match["time"], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+
+
+def parse_phases(lines: Iterable[str]) -> Iterator[Phase]:
+    """The phases that the lines of one start show, in the order of the lines."""
+    for line in lines:
+        match = LOG_LINE.match(line)
+        if match is None:
+            continue
+        for name, pattern in PHASES:
+            found = pattern.search(match["text"])
+            if found:
+                yield Phase(name, line_time(match), found.groupdict().get("note") or "")
+
+
+def count_sync_tasks(lines: Iterable[str]) -> int:
+    """Ranges that the logged repairs found to differ."""
+    return sum(int(match[1]) for match in map(SYNC_TASKS.search, lines) if match)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the members of the ring are started, the same for all."""
+
+    cluster: Cluster
+    dist: Path  # what `prepare` built
+    out: Path  # logs go below it: they outlive both node and volume
+    data: str  # where the volume is mounted on the lab node
+    seed: str  # address of the first member
+
+
+class Cassandra:
+    """One Cassandra on one lab node. Started elsewhere with the same data, it is another one of these."""
+
+    def __init__(self, site: Site, node: str, name: str) -> None:
+        self._site = site
+        self._node = node
+        self._name = name
+        self._logs = site.out / f"{name}-on-{node}"
+        self._started = False
+
+    def start(self) -> None:
+        self._logs.mkdir(parents=True)
+        site = self._site
+        words = ["--dist", str(site.dist), "--data", site.data, "--seeds", site.seed]
+        self._node_command("start", *words, "--address", site.cluster.address(self._node))
+        self._started = True
+
+    def log_lines(self) -> list[str]:
+        try:
+            return (self._logs / "cassandra.log").read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def phases(self) -> list[Phase]:
+        return list(parse_phases(self.log_lines()))
+
+    def wait_ready(self, seconds: float) -> None:
+        log = self._logs / "cassandra.log"
+        deadline = time.monotonic() + seconds
+        while not any(phase.name == "cql_ready" for phase in self.phases()):
+            if not self._alive():
+                raise DrillError(f"{self._name} on {self._node} ended before it served CQL: see {log}")
+            if time.monotonic() > deadline:
+                raise DrillError(f"{self._name} on {self._node} serves no CQL after {seconds:.0f} s: see {log}")
+            time.sleep(0.5)
+
+    def tool(self, *words: str, seconds: float = TOOL_SECONDS) -> str:
+        """nodetool on the node where this Cassandra runs."""
+        command = [str(LAB / "node"), "tool", "--dist", str(self._site.dist), *words]
+        return self._site.cluster.run(self._node, command, seconds)
+
+    def host_id(self) -> str:
+        match = re.search(r"^ID\s*:\s*(\S+)", self.tool("info"), re.MULTILINE)
+        if match is None:
+            raise DrillError(f"nodetool info on {self._node} tells no host id")
+        return match[1]
+
+    def has_hints_for(self, host_id: str) -> bool:
+        words = ["find", f"{self._site.data}/hints", "-name", f"{host_id}-*.hints"]
+        return bool(self._site.cluster.run(self._node, words).strip())
+
+    def wait_hints_delivered(self, host_id: str, seconds: float, quiet: float = 4.0) -> float:
+        """Waits until there was no hints file for `quiet` seconds: longer than a hint stays in memory
+        before it is flushed to a file. Gives the time at which the quiet began."""
+        began: float | None = None
+
+        def quiet_long_enough() -> bool:
+            nonlocal began
+            if self.has_hints_for(host_id):
+                began = None
+                return False
+            began = began or time.time()
+            return time.time() - began >= quiet
+
+        wait_until(f"hints for {host_id} delivered by {self._node}", seconds, quiet_long_enough, every=0.5)
+        assert began is not None
+        return began
+
+    def stop(self) -> None:
+        self._end("stop")
+
+    def kill(self) -> None:
+        self._end("kill")
+
+    def gone(self) -> None:
+        """The lab node has died, and this process with it."""
+        self._started = False
+
+    def _end(self, verb: str) -> None:
+        if self._started:
+            self._node_command(verb)
+            self._started = False
+
+    def _alive(self) -> bool:
+        pid = (self._logs / "pid").read_text().strip()
+        try:
+            self._site.cluster.run(self._node, ["test", "-d", f"/proc/{pid}"])
+        except DrillError:
+            return False
+        return True
+
+    def _node_command(self, verb: str, *words: str) -> None:
+        command = [str(LAB / "node"), verb, "--logs", str(self._logs), *words]
+        self._site.cluster.run(self._node, command, END_SECONDS)

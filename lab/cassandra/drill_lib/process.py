@@ -1,0 +1,60 @@
+"""Running commands with a limit in time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import Callable, Sequence
+
+
+class DrillError(Exception):
+    """A step did not happen. The text says what, why, and where to look."""
+
+
+def end_group(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> None:
+    """Ends a process that has its own session, with all it started, within seconds."""
+    for sign in (how, signal.SIGKILL):
+        if process.poll() is None:
+            try:
+                os.killpg(process.pid, sign)
+            except ProcessLookupError:
+                pass
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def run(command: Sequence[str], seconds: float) -> str:
+    """Standard output of the command. DrillError if it fails or takes longer than `seconds`."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    shown = " ".join(command)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except BaseException as error:
+        end_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise DrillError(f"no answer within {seconds:.0f} s: {shown}") from None
+        raise
+    if process.returncode != 0:
+        last = "\n".join((err.strip() or out.strip()).splitlines()[-5:])
+        raise DrillError(f"exit status {process.returncode}: {shown}\n{last}")
+    return out
+
+
+def wait_until(what: str, seconds: float, happened: Callable[[], bool], every: float = 0.2) -> None:
+    """Asks `happened` until it says yes. DrillError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            raise DrillError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(every)

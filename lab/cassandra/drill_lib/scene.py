@@ -1,0 +1,157 @@
+"""What the drill plays on: two volumes, two Cassandras, and how each is put up, moved and put away."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from .cassandra import LAB, Cassandra, Site
+from .cluster import Cluster, Volumes
+from .iostat import Attachment
+from .process import DrillError, wait_until
+
+SURVIVOR, LOST, TAKEOVER = "cassandra2", "cassandra3", "cassandra1"
+SURVIVOR_VOLUME, MOVED_VOLUME = "cassandra-data-0", "cassandra-data-1"
+REPLICAS = {SURVIVOR_VOLUME: (SURVIVOR, TAKEOVER), MOVED_VOLUME: (LOST, TAKEOVER)}
+VOLUME_GIB = 10
+DATA = "/cassandra_data"
+
+START_SECONDS = 300
+CQLSH_SECONDS = 60
+EQUAL_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Options:
+    how: str  # crash, isolate or drain
+    copies: int
+    fs: str  # ext4 or xfs
+    out: Path
+    interval: int  # of iostat, in seconds
+    dist: Path  # what `prepare` built
+
+    def python(self) -> str:
+        return str(self.dist / "venv" / "bin" / "python")
+
+
+def say(text: str) -> None:
+    print(f"drill: {text}", flush=True)
+
+
+def attempt(what: str, act: Callable[[], object]) -> bool:
+    """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
+    try:
+        act()
+    except (DrillError, OSError) as error:
+        print(f"drill: clean-up: could not {what}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+class Scene:
+    def __init__(self, options: Options, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.volumes = Volumes(cluster)
+        self.seed = cluster.address(SURVIVOR)
+        self.attachments: list[Attachment] = []
+        site = Site(cluster, options.dist, options.out / "cassandra", DATA, self.seed)
+        self.survivor = Cassandra(site, SURVIVOR, SURVIVOR_VOLUME)
+        self.lost = Cassandra(site, LOST, MOVED_VOLUME)
+        self.moved = Cassandra(site, TAKEOVER, MOVED_VOLUME)
+        self._options = options
+        self._created: list[str] = []
+        self._mounted: dict[str, str] = {}  # volume -> node
+        self._attached: dict[str, str] = {}
+        self._node_is_away = False
+
+    # Up
+
+    def set_up(self) -> None:
+        """Both volumes, both Cassandras, keyspace and table."""
+        places = ((SURVIVOR_VOLUME, self.survivor, SURVIVOR), (MOVED_VOLUME, self.lost, LOST))
+        for volume, cassandra, node in places:
+            replicas = REPLICAS[volume]
+            say(f"{volume}: {VOLUME_GIB} GiB, {self._options.fs}, replicas on {' and '.join(replicas)}")
+            self.volumes.create(node, volume, VOLUME_GIB, self._options.fs, replicas)
+            self._created.append(volume)
+            self.attach(volume, node, force=False)
+            self.mount(volume, node)
+            say(f"starting Cassandra on {node}")
+            cassandra.start()
+            cassandra.wait_ready(START_SECONDS)
+        python, cqlsh, schema = self._options.python(), str(LAB / "cqlsh"), str(LAB / "schema.cql")
+        self.cluster.run(SURVIVOR, [python, cqlsh, self.seed, "-f", schema], CQLSH_SECONDS)
+
+    def attach(self, volume: str, node: str, force: bool) -> None:
+        device = self.volumes.attach(node, volume, force)
+        since = time.time()
+        self._attached[volume] = node
+        kernel_name = Path(self.cluster.run(node, ["readlink", "-f", device]).strip()).name
+        self.attachments.append(Attachment(volume, node, kernel_name, since))
+
+    def mount(self, volume: str, node: str) -> None:
+        self.cluster.run(node, ["mkdir", "-p", DATA])
+        self.volumes.mount(node, volume, DATA)
+        self._mounted[volume] = node
+
+    def lose(self) -> None:
+        """Takes Cassandra and volume off the node that is lost, in the way the options say."""
+        if self._options.how == "drain":
+            self.lost.tool("drain")
+            self.lost.stop()
+            self.volumes.unmount(LOST, MOVED_VOLUME, DATA)
+            self.volumes.detach(LOST, MOVED_VOLUME)
+        elif self._options.how == "crash":
+            self.cluster.crash(LOST)
+            self.lost.gone()
+        else:
+            self.cluster.isolate(LOST)
+        self.attachments[-1].until = time.time()
+        del self._mounted[MOVED_VOLUME], self._attached[MOVED_VOLUME]
+        self._node_is_away = self._options.how != "drain"
+
+    # Down
+
+    def end_cassandras(self) -> None:
+        for cassandra, node in ((self.moved, TAKEOVER), (self.lost, LOST), (self.survivor, SURVIVOR)):
+            attempt(f"end Cassandra on {node}", cassandra.kill)
+        for volume, node in list(self._mounted.items()):
+            attempt(f"unmount {volume}", lambda v=volume, n=node: self.volumes.unmount(n, v, DATA))
+            del self._mounted[volume]
+
+    def bring_node_back(self) -> None:
+        if not self._node_is_away:
+            return
+        say(f"bringing {LOST} back")
+        if self._options.how == "crash":
+            attempt(f"start {LOST}", lambda: self.cluster.start(LOST))
+        else:
+            # What the cut-off node still has mounted is the volume of before the takeover: dead.
+            attempt(f"unmount on {LOST}", lambda: self.cluster.run(LOST, ["umount", "-l", DATA]))
+            attempt(f"heal {LOST}", lambda: self.cluster.heal(LOST))
+        self._node_is_away = False
+
+    def wait_replicas_equal(self) -> float:
+        """Seconds until the replicas of both volumes, each read alone, were equal."""
+        began = time.time()
+        for volume in self._created:
+            wait_until(f"replicas of {volume} equal", EQUAL_SECONDS, lambda v=volume: self._equal(v), 1.0)
+        return time.time() - began
+
+    def remove_volumes(self) -> None:
+        for volume, node in list(self._attached.items()):
+            attempt(f"detach {volume}", lambda v=volume, n=node: self.volumes.detach(n, v))
+            del self._attached[volume]
+        for volume in list(self._created):
+            attempt(f"delete {volume}", lambda v=volume: self.volumes.delete(SURVIVOR, v))
+            self._created.remove(volume)
+
+    def _equal(self, volume: str) -> bool:
+        try:
+            self.volumes.check(SURVIVOR, volume)
+        except DrillError:
+            return False
+        return True

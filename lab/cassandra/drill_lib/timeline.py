@@ -1,0 +1,71 @@
+"""What happened when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+# Every step a drill must have seen, in the order of the report's table.
+STEPS = {
+    "load_started": "cqlsh COPY started",
+    "loss": "cassandra3 lost",
+    "fenced": "volume fenced (epoch raised)",
+    "attached": "volume attached on cassandra1",
+    "mounted": "file system mounted",
+    "process_started": "Cassandra's process started",
+    "replay_begin": "commit log replay begins",
+    "replay_end": "commit log replayed",
+    "cql_ready": "CQL ready",
+    "hints_delivered": "hints delivered",
+    "load_finished": "cqlsh COPY finished",
+    "repair_done": "repair done",
+    "rows_checked": "every row checked",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    at: float  # seconds since 1970
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        return STEPS[self.name]
+
+
+class Timeline:
+    """Events by name; the first mark of a name stands. Any thread may mark."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, Event] = {}
+        self._lock = threading.Lock()
+
+    def mark(self, name: str, at: float | None = None, note: str = "") -> None:
+        event = Event(name, time.time() if at is None else at, note)
+        event.label  # a name that is no step is a mistake of the caller
+        with self._lock:
+            if name in self._events:
+                return
+            self._events[name] = event
+        print(f"drill: {self._ago(event)}{event.label}{' (' + note + ')' if note else ''}", flush=True)
+
+    def events(self) -> list[Event]:
+        return sorted(self._events.values(), key=lambda event: event.at)
+
+    def at(self, name: str) -> float | None:
+        event = self._events.get(name)
+        return event.at if event else None
+
+    def missing(self) -> list[str]:
+        return [name for name in STEPS if name not in self._events]
+
+    def between(self, first: str, second: str) -> float | None:
+        """Seconds from one event to another; None if one of them was not seen."""
+        begin, end = self.at(first), self.at(second)
+        return None if begin is None or end is None else end - begin
+
+    def _ago(self, event: Event) -> str:
+        loss = self.at("loss")
+        return "" if loss is None else f"{event.at - loss:+7.1f} s  "
