@@ -9,7 +9,7 @@ target_compile_options(cleat_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow
 if(CLEAT_SANITIZER)
   # g++ warns of uninitialised values that are none once a sanitizer has changed the code (its manual says so).
   target_compile_options(cleat_flags INTERFACE -fsanitize=${CLEAT_SANITIZER} -fno-omit-frame-pointer
-                         -Wno-maybe-uninitialized)
+                         -fno-sanitize-recover=all -Wno-maybe-uninitialized)
   target_link_options(cleat_flags INTERFACE -fsanitize=${CLEAT_SANITIZER})
 endif()
 

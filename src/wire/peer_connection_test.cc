@@ -121,7 +121,7 @@ TEST_F(ConnectionTest, CarriesPayloadInParts) {
 
 TEST_F(ConnectionTest, ReceivesStraightIntoTheCallersMemory) {
   for (uint32_t count : {1u, 3u, 4u, 5u, 33u, 256u, 1024u}) {
-    for (size_t read_max : {size_t{1} << 20, size_t{4096}, size_t{777}}) {
+    for (size_t read_max : {testing::MemoryPipe::kRingBytes, size_t{4096}, size_t{777}}) {
       client_stream->in().read_max = read_max;
       std::vector<std::byte> into(count * kBlockSize);
       BlockRange range{count, count};
@@ -212,7 +212,7 @@ TEST_F(ConnectionTest, ACallThatTimesOutInTheQueueIsNeverSent) {
     loop.run_for(20ms);
     EXPECT_EQ(second.code(), Code::kTimedOut);
   }
-  client_stream->out().window = 1 << 20;
+  client_stream->out().window = testing::MemoryPipe::kRingBytes;
   client_stream->out().changed.notify_all();
   loop.run_for(1ms);
   EXPECT_TRUE(first.ok());

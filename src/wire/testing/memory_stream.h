@@ -12,7 +12,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "io/stream.h"
 #include "io/sync.h"
@@ -21,12 +20,12 @@ namespace cleat::wire::testing {
 
 // One direction: a ring of bytes.
 struct MemoryPipe {
-  static constexpr size_t kRingBytes = 1 << 20;
+  static constexpr size_t kRingBytes = 256 * 1024;
 
-  explicit MemoryPipe(io::Executor& executor) : changed(executor), ring(kRingBytes) {}
+  explicit MemoryPipe(io::Executor& executor) : changed(executor) {}
 
   io::WaitQueue changed;
-  std::vector<std::byte> ring;
+  std::unique_ptr<std::byte[]> ring{new std::byte[kRingBytes]};
   size_t begin = 0;
   size_t unread = 0;
   size_t window = kRingBytes;      // a writer waits while this many bytes are unread
@@ -42,9 +41,9 @@ struct MemoryPipe {
   size_t put(ConstBuffer bytes) {
     size_t size = std::min(bytes.size(), window > unread ? window - unread : 0);
     for (size_t i = 0; i < size;) {
-      size_t at = (begin + unread) % ring.size();
-      size_t run = std::min(size - i, ring.size() - at);
-      std::memcpy(ring.data() + at, bytes.data() + i, run);
+      size_t at = (begin + unread) % kRingBytes;
+      size_t run = std::min(size - i, kRingBytes - at);
+      std::memcpy(ring.get() + at, bytes.data() + i, run);
       for (size_t j = 0; damage && j < run; ++j) damage(written + j, ring[at + j]);
       i += run;
       unread += run;
@@ -53,9 +52,9 @@ struct MemoryPipe {
     return size;
   }
   size_t get(MutableBuffer into) {
-    size_t size = std::min({into.size(), unread, read_max, ring.size() - begin});
-    std::memcpy(into.data(), ring.data() + begin, size);
-    begin = (begin + size) % ring.size();
+    size_t size = std::min({into.size(), unread, read_max, kRingBytes - begin});
+    std::memcpy(into.data(), ring.get() + begin, size);
+    begin = (begin + size) % kRingBytes;
     unread -= size;
     return size;
   }

@@ -48,7 +48,8 @@ class PatternHandler : public RequestHandler {
     if (header.type == Type::kWrite && !is_pattern(header.range, request.payload())) ++bad_payloads;
     ++running;
     running_max = std::max(running_max, running);
-    if (header.seq.value != 0) co_await executor_.sleep(std::chrono::microseconds(header.seq.value));
+    uint64_t delay_us = std::min(header.seq.value, kDelayMaxUs);
+    if (delay_us != 0) co_await executor_.sleep(std::chrono::microseconds(delay_us));
     if (header.type == Type::kDigest) co_await gate.wait();
     --running;
     ++answered;
@@ -64,6 +65,8 @@ class PatternHandler : public RequestHandler {
   int32_t wrong_bytes = 0;    // a reply to a read is longer by this than asked for
 
  private:
+  static constexpr uint64_t kDelayMaxUs = 10'000'000;
+
   Reply answer(const Header& header) {
     if (header.type == Type::kFence) {
       Reply refused = Reply::failed(Error{Code::kStaleEpoch});
@@ -72,7 +75,8 @@ class PatternHandler : public RequestHandler {
     }
     Header reply;
     reply.seq = header.seq;
-    if (header.type != Type::kRead) return Reply(reply);
+    if (header.type != Type::kRead || header.range.count == 0) return Reply(reply);
+    if (header.range.bytes() > kPayloadBytesMax) return Reply::failed(Error{Code::kLimit});
     auto size = static_cast<uint32_t>(static_cast<int64_t>(header.range.bytes()) + wrong_bytes);
     io::PooledBuffer buffer = buffers_.take(size);
     fill_pattern(header.range, buffer.span());
