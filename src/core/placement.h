@@ -31,12 +31,12 @@ struct PoolCandidate {
 struct PlacementRequest {
   uint32_t count = 1;
   uint64_t size_bytes = 0;
-  std::vector<NodeId> preferred;   // first choice, in this order
+  std::vector<NodeId> preferred = {};   // first choice, in this order
   bool only_preferred = false;
-  std::string pool_class;          // empty: any
-  std::vector<std::string> racks;  // empty: any
-  std::vector<std::string> zones;
-  std::vector<NodeId> taken;       // nodes that have a replica of the volume already
+  std::string pool_class = {};     // empty: any
+  std::vector<std::string> racks = {};  // empty: any
+  std::vector<std::string> zones = {};
+  std::vector<NodeId> taken = {};       // nodes that have a replica of the volume already
 };
 
 struct PlacementLimits {

@@ -18,7 +18,8 @@ Volume::Volume(VolumeContext context, VersionedRecord record)
       members_(context_.executor, gate_, context_.make_member),
       membership_(context_.executor, context_.registry, gate_, members_, std::move(record)),
       copier_(members_, context_.buffers),
-      ticked_(context_.executor) {}
+      ticked_(context_.executor),
+      unused_(context_.executor) {}
 
 Volume::~Volume() = default;
 
@@ -144,6 +145,7 @@ io::Task<void> Volume::stop() {
     if (replica.node != context_.self) members_.give_up(replica.index);
   }
   co_await group_.close();
+  while (users_ > 0) co_await unused_.wait();
   co_await gate_.drained();
 }
 

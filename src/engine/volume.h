@@ -80,6 +80,18 @@ class Volume final : public BlockDevice {
 
  private:
   struct WriteContext;
+  // stop() waits for whoever is inside.
+  class Use {
+   public:
+    explicit Use(Volume& volume) : volume_(volume) { ++volume_.users_; }
+    Use(const Use&) = delete;
+    ~Use() {
+      if (--volume_.users_ == 0) volume_.unused_.notify_all();
+    }
+
+   private:
+    Volume& volume_;
+  };
   enum class Answered : uint8_t { kYes, kGone, kError };
 
   Volume(VolumeContext context, VersionedRecord record);
@@ -145,6 +157,8 @@ class Volume final : public BlockDevice {
   RangeCopier copier_;
   io::TaskGroup group_;
   io::WaitQueue ticked_;
+  io::WaitQueue unused_;
+  uint32_t users_ = 0;
   VolumeCounters counters_;
   ResyncProgress resync_progress_;
   core::MemberSet heartbeats_;  // under way

@@ -19,6 +19,7 @@ bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
 }  // namespace
 
 io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
+  Use use(*this);
   if (has_snapshot(record(), snapshot.id)) co_return Result<void>{};
   if (record().snapshots.size() >= kSnapshotsMax) {
     co_return fail(Code::kLimit, "a volume has at most 1024 snapshots: delete some first");
@@ -50,6 +51,7 @@ io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snaps
 }
 
 io::Task<Result<void>> Volume::delete_snapshot(SnapshotId snapshot) {
+  Use use(*this);
   Membership::Change take_off = [snapshot](core::VolumeRecord& next) -> Result<void> {
     std::erase_if(next.snapshots, [snapshot](const auto& s) { return s.id == snapshot; });
     return {};
@@ -68,6 +70,7 @@ io::Task<Result<void>> Volume::delete_snapshot(SnapshotId snapshot) {
 }
 
 io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
+  Use use(*this);
   if (!has_snapshot(record(), snapshot)) co_return fail(Code::kNotFound, "no such snapshot");
   for (core::MemberIndex member : membership_.set().syncing()) {
     membership_.failed(member, Error{Code::kCancelled, 0, "a snapshot is being restored"});
@@ -92,6 +95,7 @@ io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
 }
 
 io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
+  Use use(*this);
   if (size_blocks < record().size_blocks) {
     co_return fail(Code::kInvalidArgument, "a volume can't be made smaller");
   }
@@ -108,6 +112,7 @@ io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
 }
 
 io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
+  Use use(*this);
   replica.state = core::ReplicaState::kNew;
   replica.left_at = Generation{};
   Membership::Change add = [replica](core::VolumeRecord& next) -> Result<void> {
@@ -124,6 +129,7 @@ io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
 }
 
 io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member) {
+  Use use(*this);
   Membership::Change remove = [this, member](core::VolumeRecord& next) -> Result<void> {
     const core::ReplicaRecord* known = next.find(member);
     if (known == nullptr) return {};
@@ -138,6 +144,7 @@ io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member) {
 }
 
 io::Task<Result<CheckReport>> Volume::check() {
+  Use use(*this);
   CheckReport report;
   std::vector<uint64_t> regions;
   core::MemberSet members = membership_.set().healthy();
@@ -171,6 +178,7 @@ io::Task<Result<CheckReport>> Volume::check() {
 }
 
 io::Task<Result<void>> Volume::healed(Duration timeout) {
+  Use use(*this);
   TimePoint give_up_at = context_.executor.now() + timeout;
   while (membership_.set().healthy().count() < static_cast<int>(record().replicas.size())) {
     if (gate_.aborted()) co_return fail(*gate_.aborted());
