@@ -71,5 +71,36 @@ TEST(TaskGroup, CloseWaitsForEveryTask) {
   EXPECT_TRUE(closed);
 }
 
+struct Noted {
+  bool* gone;
+  explicit Noted(bool* flag) : gone(flag) {}
+  Noted(Noted&& other) noexcept : gone(std::exchange(other.gone, nullptr)) {}
+  ~Noted() {
+    if (gone != nullptr) *gone = true;
+  }
+};
+
+Task<void> hold_until(Gate& gate, Noted) { co_await gate; }
+
+Task<void> close_and_look(TaskGroup& group, const bool& gone, bool& was_gone) {
+  co_await group.close();
+  was_gone = gone;
+}
+
+// What a task was given may refer to things that its owner ends right after close().
+TEST(TaskGroup, ParametersOfATaskAreGoneWhenCloseReturns) {
+  Gate gate;
+  bool gone = false;
+  bool was_gone = false;
+  TaskGroup inner;
+  TaskGroup group;
+  Noted noted(&gone);
+  inner.spawn(hold_until(gate, std::move(noted)));
+  group.spawn(close_and_look(inner, gone, was_gone));
+  EXPECT_FALSE(gone);
+  gate.waiter.resume();
+  EXPECT_TRUE(was_gone);
+}
+
 }  // namespace
 }  // namespace cleat::io

@@ -25,6 +25,7 @@ namespace {
 constexpr uint64_t kZeroWriteBytes = kMiB;
 constexpr uint32_t kTransferBytesMax = uint32_t{1} << 30;  // the kernel moves less than 2 GiB at once
 constexpr Duration kLockRetry = 20ms;
+constexpr Duration kAgainPause = 1ms;  // the device is out of requests: don't spin for one
 
 tl::unexpected<Error> io_failure(const char* what, int negative_errno) {
   int number = -negative_errno;
@@ -88,7 +89,7 @@ Result<uint64_t> size_of(int fd, const struct stat& status) {
 // O_EXCL without O_CREAT means "no other exclusive opener, not mounted" for a block device and nothing
 // for a file.
 Result<FileDescriptor> open_exclusive(const std::string& path, Duration wait) {
-  constexpr int kFlags = O_RDWR | O_DIRECT | O_CLOEXEC | O_EXCL | O_NONBLOCK;
+  constexpr int kFlags = O_RDWR | O_DIRECT | O_CLOEXEC | O_EXCL;
   for (Duration waited{};; waited += kLockRetry) {
     FileDescriptor fd(::open(path.c_str(), kFlags));
     int number = errno;
@@ -189,6 +190,7 @@ Task<Result<void>> UringDisk::read(uint64_t offset, MutableBuffer into) {
     io_uring_prep_read(&operation.sqe(), fd_, into.data(), size, offset);
     target(operation);
     int result = co_await operation;
+    if (result == -EAGAIN) co_await loop_.sleep(kAgainPause);
     if (result == -EINTR || result == -EAGAIN) continue;
     if (result < 0) co_return io_failure("cannot read", result);
     if (result == 0) co_return fail(Code::kIoError, "the file is shorter than it was when opened");
@@ -213,6 +215,7 @@ Task<Result<void>> UringDisk::write_unchecked(uint64_t offset, ConstBuffer from,
     operation.sqe().rw_flags = flags;
     target(operation);
     int result = co_await operation;
+    if (result == -EAGAIN) co_await loop_.sleep(kAgainPause);
     if (result == -EINTR || result == -EAGAIN) continue;
     if (result < 0) co_return io_failure("cannot write", result);
     if (result == 0) co_return fail(Code::kIoError, "the device takes no more data");
