@@ -14,9 +14,10 @@ namespace cleat::frontend {
 Result<MappedFile> MappedFile::open(const std::string& path, uint64_t bytes) {
   io::FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (fd.get() < 0) return fail(Code::kIoError, "cannot open the memory's file", errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) < 0) return fail(Code::kIoError, "cannot stat it", errno);
-  if (std::cmp_less(status.st_size, bytes) && ::ftruncate(fd.get(), static_cast<off_t>(bytes)) < 0) {
+  if (std::cmp_less(status.st_size, bytes) &&
+      ::ftruncate(fd.get(), static_cast<off_t>(bytes)) < 0) {
     return fail(Code::kNoSpace, "cannot make the memory's file as large as the volume", errno);
   }
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);

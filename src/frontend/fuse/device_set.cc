@@ -1,0 +1,109 @@
+#include "frontend/fuse/device_set.h"
+
+#include "common/log.h"
+
+namespace cleat::fuse {
+
+using io::Task;
+
+namespace {
+
+constexpr Duration kPredecessorPatience = 10s;
+
+}  // namespace
+
+DeviceSet::DeviceSet(io::EventLoop& loop, io::BufferPool& pool, RequestBuffers& buffers,
+                     KeeperClient& keeper)
+    : loop_(loop), pool_(pool), buffers_(buffers), keeper_(keeper) {}
+
+DeviceSet::~DeviceSet() { CHECK(served_.empty(), "a set of devices is closed before it dies"); }
+
+Task<Result<void>> DeviceSet::adopt() {
+  CO_TRY_ASSIGN(std::vector<HeldDevice> devices, co_await keeper_.list(kPredecessorPatience));
+  for (HeldDevice& device : devices) {
+    if (served_.contains(device.volume)) continue;
+    VolumeId volume = device.volume;
+    waiting_.insert_or_assign(volume, std::move(device));
+  }
+  co_return Result<void>{};
+}
+
+std::vector<VolumeId> DeviceSet::waiting() const {
+  std::vector<VolumeId> volumes;
+  for (const auto& [volume, device] : waiting_) volumes.push_back(volume);
+  return volumes;
+}
+
+Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
+                                            frontend::AlignedDevice& device) {
+  if (served_.contains(volume))
+    co_return fail(Code::kAlreadyExists, "the volume is served already");
+  uint64_t size_bytes = device.size_bytes();
+  uint64_t held_bytes = size_bytes;
+  auto found = waiting_.find(volume);
+  if (found != waiting_.end()) {
+    held_bytes = found->second.size_bytes;
+    io::FileDescriptor connection = std::move(found->second.connection);
+    waiting_.erase(found);
+    serve(volume, device, std::move(connection), Takeover::kYes);
+  } else {
+    CO_TRY_ASSIGN(io::FileDescriptor connection, co_await keeper_.create(volume, name, size_bytes));
+    if (!connection.valid()) {
+      co_return fail(Code::kConflict, "the keeper holds a device that nobody adopted");
+    }
+    serve(volume, device, std::move(connection), Takeover::kNo);
+  }
+  Served& served = *served_.at(volume);
+  if (served.ended.is_set()) co_return fail(served.ending.error());
+  CO_TRY_ASSIGN(std::string path, co_await keeper_.device_path(volume, held_bytes));
+  // The volume grew, and the process that should have told the device did not live to do it.
+  if (held_bytes != size_bytes) CO_TRY(co_await keeper_.resize(volume, size_bytes));
+  co_return path;
+}
+
+void DeviceSet::serve(VolumeId volume, frontend::AlignedDevice& device,
+                      io::FileDescriptor connection, Takeover takeover) {
+  auto served = std::make_unique<Served>(loop_);
+  served->device = &device;
+  served->server = std::make_unique<Server>(loop_, pool_, buffers_, device, std::move(connection));
+  Served& placed = *(served_[volume] = std::move(served));
+  serving_.spawn(run(volume, placed, takeover));
+}
+
+Task<void> DeviceSet::run(VolumeId volume, Served& served, Takeover takeover) {
+  Result<void> result = co_await served.server->run(takeover);
+  if (!result && result.error().code != Code::kClosed) {
+    LOG_ERROR("FUSE: volume {} is not served any more: {}", volume.value,
+              to_string(result.error()));
+  }
+  served.ended.set();
+}
+
+Task<Result<void>> DeviceSet::detach(VolumeId volume, bool is_forced) {
+  CO_TRY(co_await keeper_.destroy(volume, is_forced));
+  waiting_.erase(volume);
+  auto found = served_.find(volume);
+  if (found == served_.end()) co_return Result<void>{};
+  // Also when the unmount has not reached the server yet: nobody is left to ask anything.
+  found->second->server->stop();
+  co_await found->second->ended.wait();
+  served_.erase(volume);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> DeviceSet::resize(VolumeId volume) {
+  auto found = served_.find(volume);
+  if (found == served_.end()) co_return fail(Code::kNotFound, "the volume has no device here");
+  uint64_t size_bytes = found->second->device->size_bytes();
+  CO_TRY(co_await keeper_.resize(volume, size_bytes));
+  co_return Result<void>{};
+}
+
+Task<void> DeviceSet::close() {
+  for (auto& [volume, served] : served_) served->server->stop();
+  co_await serving_.close();
+  served_.clear();
+  waiting_.clear();
+}
+
+}  // namespace cleat::fuse
