@@ -109,6 +109,11 @@ class Comments(unittest.TestCase):
         label = "// Threading: any"
         self.assertEqual(comments.wrap([long, label])[1:], ["// tail", label])
 
+    def test_indents_list_items(self):
+        item = "//   - " + "four " * 18 + "ab tail"
+        self.assertEqual(comments.wrap([item, "//   - b"])[1:], ["//     tail", "//   - b"])
+        self.assertEqual(comments.wrap([item, "//     b"])[1:], ["//     tail b"])
+
     def test_leaves_what_fits(self):
         lines = ["// short", "// lines", "code();  // " + "x" * 120]
         self.assertEqual(comments.wrap(lines), lines)
