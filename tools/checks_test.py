@@ -74,6 +74,8 @@ class Sizes(unittest.TestCase):
         self.assertEqual(len(list(sizes.cpp_excesses("a.cc", long_body))), 1)
         self.assertEqual(len(list(sizes.cpp_excesses("a.h", "int a;\n" * 201))), 1)
         self.assertEqual(len(list(sizes.column_excesses("a.h", "x" * 101 + "\n"))), 1)
+        table = 'f(R"(\n' + "x" * 101 + '\n)");\n'
+        self.assertEqual(len(list(sizes.column_excesses("a.cc", table))), 0)
 
     def test_only_ratchets(self):
         excess = [("a.cc lines", 800, 700, "a.cc")]
