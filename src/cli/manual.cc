@@ -30,7 +30,7 @@ std::string usage(const Path& path) {
   if (!visible_verbs(app).empty()) return line + " [OPTIONS] VERB";
   if (!dashed_options(app).empty()) line += " [OPTIONS]";
   for (const CLI::Option* argument : positional_arguments(app)) {
-    std::string name = display_name(*argument) + (takes_several(*argument) ? "..." : "");
+    std::string name = argument_name(*argument) + (takes_several(*argument) ? "..." : "");
     line += argument->get_required() ? " " + name : " [" + name + "]";
   }
   return line;
@@ -56,7 +56,7 @@ std::vector<Item> option_items(const CLI::App& app) {
 std::vector<Item> argument_items(const CLI::App& app) {
   std::vector<Item> items;
   for (const CLI::Option* argument : positional_arguments(app)) {
-    items.push_back({display_name(*argument), description_of(*argument)});
+    items.push_back({argument_name(*argument), description_of(*argument)});
   }
   return items;
 }

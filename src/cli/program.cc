@@ -124,6 +124,8 @@ Outcome<> parse(Program& program, const std::vector<std::string>& arguments) {
   try {
     // CLI11 takes the words from the end of the vector.
     program.root.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::RequiredError& error) {
+    return usage_problem(std::string("an argument is missing: ") + error.what());
   } catch (const CLI::ParseError& error) {
     return usage_problem(error.what());
   }
@@ -140,10 +142,10 @@ Outcome<> parse_and_run(const std::vector<std::string>& arguments, Terminal& ter
     return {};
   }
   if (words.awaits != nullptr) {
-    return usage_problem(fmt::format("option {} needs a value ({}); {}",
-                                     display_name(*words.awaits), value_name(*words.awaits), hint));
+    return usage_problem(fmt::format("option {} needs a value: {}; {}", words.last,
+                                     value_name(*words.awaits), hint));
   }
-  auto parsed = parse(program, arguments);
+  auto parsed = parse(program, words.normalized);
   if (!parsed) return usage_problem(fmt::format("{}; {}", parsed.error().message, hint));
   if (program.globals.version) {
     terminal.out << "cleat " << CLEAT_VERSION << '\n';

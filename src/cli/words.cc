@@ -61,9 +61,12 @@ void take_dashed(Words& result, const std::string& word) {
     result.problem = unknown_option(result.path, word.substr(0, equals));
     return;
   }
-  if (option == result.path.front()->get_help_ptr() || name == "help") result.help = true;
+  if (has_long(*option, "help")) result.help = true;
   bool has_value = is_long ? equals != std::string::npos : word.size() > 2;
-  if (!value_name(*option).empty() && !has_value) result.awaits = option;
+  result.normalized.push_back(word);
+  if (value_name(*option).empty() || has_value) return;
+  result.awaits = option;
+  result.last = word;
 }
 
 // A verb or an argument.
@@ -90,6 +93,16 @@ void take_plain(Words& result, const std::string& word) {
   }
 }
 
+void normalize(Words& result) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* app : result.path) verbs.push_back(app->get_name());
+  auto& line = result.normalized;
+  line.insert(line.begin(), verbs.begin() + 1, verbs.end());
+  if (result.positionals.empty()) return;
+  line.emplace_back("--");
+  line.insert(line.end(), result.positionals.begin(), result.positionals.end());
+}
+
 }  // namespace
 
 Words walk(const CLI::App& root, const std::vector<std::string>& words) {
@@ -100,6 +113,7 @@ Words walk(const CLI::App& root, const std::vector<std::string>& words) {
     if (!result.problem.empty()) break;
     if (result.awaits != nullptr) {
       result.awaits = nullptr;
+      result.normalized.push_back(word);
     } else if (word == "--" && !only_arguments) {
       only_arguments = true;
     } else if (!only_arguments && word.size() > 1 && word.front() == '-') {
@@ -108,6 +122,7 @@ Words walk(const CLI::App& root, const std::vector<std::string>& words) {
       take_plain(result, word);
     }
   }
+  normalize(result);
   return result;
 }
 
@@ -123,7 +138,7 @@ std::vector<const CLI::App*> visible_verbs(const CLI::App& app) {
 
 std::vector<const CLI::Option*> dashed_options(const CLI::App& app) {
   return app.get_options([&app](const CLI::Option* option) {
-    return !option->get_positional() && option != app.get_help_ptr();
+    return option != app.get_help_ptr() && !option->get_lnames().empty();
   });
 }
 
@@ -135,8 +150,11 @@ std::string display_name(const CLI::Option& option) {
   std::string text;
   for (const auto& name : option.get_snames()) text += (text.empty() ? "-" : ", -") + name;
   for (const auto& name : option.get_lnames()) text += (text.empty() ? "--" : ", --") + name;
-  if (!option.get_positional()) return text;
-  text = option.get_name(true, false);
+  return text;
+}
+
+std::string argument_name(const CLI::Option& argument) {
+  std::string text = argument.get_name(true, false);
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;

@@ -7,10 +7,11 @@
 
 namespace cleat {
 
-// Number of letters to insert, delete or replace to make one of the other (Levenshtein).
+// Number of letters to insert, delete, replace or swap with the next one to make one of the other
+// (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 
-// The candidate with the smallest edit distance; empty when none is close (more than 2 letters and a
+// The only candidate that begins with the word, or the one with the smallest edit distance; empty when none is close (more than 2 letters and a
 // third of the word differ). The first of equals wins.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 

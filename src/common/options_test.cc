@@ -222,8 +222,11 @@ TEST(Durations, ReadBackAsWritten) {
 
 TEST(Nearest, FindsTypingErrorsOnly) {
   EXPECT_EQ(nearest("volmue", {"node", "volume", "pool"}), "volume");
+  EXPECT_EQ(nearest("vol", {"node", "volume", "pool"}), "volume");
   EXPECT_EQ(nearest("xyz", {"node", "volume", "pool"}), "");
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("nmae", "name"), 1u);
+  EXPECT_EQ(edit_distance("", "abc"), 3u);
 }
 
 }  // namespace
