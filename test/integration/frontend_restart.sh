@@ -1,0 +1,36 @@
+#!/bin/bash
+# A server that is killed with -9 every 10 to 90 ms while fio writes and verifies on its device: no I/O error
+# and no wrong byte, only pauses. usage: frontend_restart.sh DIRECTORY-OF-PROGRAMS [SECONDS]
+set -euo pipefail
+source "$(dirname "$0")/frontend_lib.sh"
+seconds=${2:-12}
+kills_min=$((seconds * 3))
+
+start_keeper
+start_server --size 128M --latency 300us
+note "device $device, $seconds s of kills"
+
+fio --name=restart --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --rwmixread=30 \
+  --bsrange=4k-256k --blockalign=4k --iodepth=16 --size=128M --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
+  --runtime="$seconds" --time_based --continue_on_error=none --output="$work/fio.log" &
+fio_pid=$!
+
+kills=0
+give_up=$((SECONDS + 3 * seconds + 20))
+while ! is_gone "$fio_pid"; do
+  [ "$SECONDS" -lt "$give_up" ] || fail "fio hangs: requests were lost"
+  sleep "0.0$((RANDOM % 80 + 10))"
+  kill -9 "$server_pid"
+  wait "$server_pid" 2>/dev/null || [ $? = 137 ] || fail "the server ended by itself"
+  kills=$((kills + 1))
+  start_server --size 128M --latency 300us
+done
+
+wait "$fio_pid" || fail "fio: $(grep -E 'err=|verify|fio:' "$work/fio.log" | head -5)"
+note "$kills kills, $(grep -E 'write: IOPS' "$work/fio.log" | sed 's/^ *//')"
+[ "$kills" -ge "$kills_min" ] || fail "only $kills kills in $seconds s: too few to mean anything"
+
+kill -TERM "$keeper_pid"
+wait_for "the keeper's end" is_gone "$keeper_pid"
+expect_nothing_left
+note "passed"
