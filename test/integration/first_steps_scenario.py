@@ -101,7 +101,7 @@ def run(cluster, options):
     say(first.cleat("volume", "check", VOLUME, seconds=600).strip())
     first.cleat("volume", "snapshot", "delete", "first.before")
     first.cleat("volume", "delete", VOLUME)
-    if first.cleat_json("volume", "list"):
+    if first.cleat_json("volume", "list")["volumes"]:
         raise Failure("a volume is left after all were deleted")
 
 

@@ -4,7 +4,7 @@ Every block is a register. Its writes carry numbers that rise in the order in wh
 (register_probe.py), so a history is linearizable when no operation goes back: what a read returns,
 or an acknowledged write writes, is at least the highest number that was read or acknowledged before
 the operation began, and every number read was written by a write that had begun. A write that
-failed or never ended may have happened or not.
+failed or never ended may have happened or not. A read beside a write may find a mixture of both.
 """
 import collections
 import json
@@ -21,36 +21,51 @@ def load(*paths):
     return blocks
 
 
+def _values(read):
+    """What a read returned: one number, or several when the block was torn."""
+    return read["value"] if isinstance(read["value"], list) else [read["value"]]
+
+
 def _value_problems(block, operations):
     begun = {o["value"]: o["begin"] for o in operations if o["kind"] == "begin"}
     for o in operations:
-        if o["kind"] != "read":
+        if o["kind"] == "read":
+            for value in _values(o):
+                if value != 0 and begun.get(value, o["end"]) >= o["end"]:
+                    yield f"block {block}: {value} was read before anybody wrote it"
+
+
+def _torn_problems(block, operations):
+    """A read may find a mixture only while a write of the block is under way."""
+    ends = {o["value"]: o["end"] for o in operations if o["kind"] == "write"}
+    writes = [(o["begin"], ends.get(o["value"])) for o in operations if o["kind"] == "begin"]
+    for o in operations:
+        if o["kind"] != "read" or len(_values(o)) == 1:
             continue
-        if isinstance(o["value"], list):
-            yield f"block {block}: a torn read: {o['value']}"
-        elif o["value"] != 0 and begun.get(o["value"], o["end"]) >= o["end"]:
-            yield f"block {block}: {o['value']} was read before anybody wrote it"
+        if not any(b < o["end"] and (e is None or e > o["begin"]) for b, e in writes):
+            yield f"block {block}: a torn read without a write: {o['value']}"
 
 
 def _order_problems(block, operations):
     done = [o for o in operations if o["kind"] in ("read", "write")]
-    done = [o for o in done if not isinstance(o["value"], list)]
     by_end = iter(sorted(done, key=lambda o: o["end"]))
     finished = next(by_end, None)
     highest = 0
     for o in sorted(done, key=lambda o: o["begin"]):
         while finished is not None and finished["end"] < o["begin"]:
-            highest = max(highest, finished["value"])
+            highest = max(highest, min(_values(finished)))
             finished = next(by_end, None)
-        if o["value"] < highest:
+        lowest = min(_values(o))
+        if lowest < highest:
             what = "a stale read" if o["kind"] == "read" else "a fenced write was acknowledged"
-            yield f"block {block}: {what}: {o['value']} after {highest}, begun at {o['begin']}"
+            yield f"block {block}: {what}: {lowest} after {highest}, begun at {o['begin']}"
 
 
 def problems(blocks):
     found = []
     for block, operations in sorted(blocks.items()):
         found += _value_problems(block, operations)
+        found += _torn_problems(block, operations)
         found += _order_problems(block, operations)
     return found
 

@@ -45,7 +45,10 @@ class History(unittest.TestCase):
         self.check([done("read", 9, 1, 2)], "before anybody wrote")
 
     def test_finds_a_torn_block(self):
-        self.check([begin(5, 1), done("read", [0, 5], 2, 3)], "torn")
+        write = [begin(5, 10), done("write", 5, 10, 20)]
+        self.check([*write, done("read", [0, 5], 15, 16)])
+        self.check([*write, done("read", [0, 5], 21, 22)], "torn", "stale")
+        self.check([begin(5, 10), done("read", [0, 5], 11, 12), done("read", 0, 13, 14)])
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def check_new_node_served(log):
         raise Failure("the new node served nothing after the takeover")
 
 
-def contest(cluster, old, new, device, number):
+def contest(cluster, old, new, device, number, logs):
     """Moves the volume from `old`, cut off with its device in use, to `new`; the new device."""
     base = number * 2_000_000_000
     old_probe, old_log = start_probe(cluster, old, device, base, 25)
@@ -68,7 +68,8 @@ def contest(cluster, old, new, device, number):
     new_probe.wait(timeout=60)
     old_probe.wait(timeout=120)
     check_new_node_served(new_log)
-    check_history([old_log, new_log])
+    logs += [old_log, new_log]
+    check_history(logs)
     return device
 
 
@@ -77,8 +78,9 @@ def run(cluster, options):
     nodes = f"{old.name},{new.name}"
     old.cleat("volume", "create", VOLUME, "--size", "1Gi", "--ha", "2", "--nodes", nodes)
     device = old.attach(VOLUME)
+    logs = []
     for number in range(ROUNDS[options.length]):
-        device = contest(cluster, old, new, device, number)
+        device = contest(cluster, old, new, device, number, logs)
         cluster.wait_in_sync(VOLUME, 2, node=new)
         old, new = new, old
     old.detach(VOLUME)
