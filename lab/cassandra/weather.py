@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes weather observations as CSV, in the shape of raw_weather_data.csv of the killrweather project.
+"""Writes weather observations as CSV, in the shape of killrweather's raw_weather_data.csv.
 
-One line per station and hour, newest first, no header; an empty field is a null. The columns are those
-of schema.cql without sky_condition_text. The same arguments give the same bytes on every machine, and
-no two lines have the same key (station, year, month, day, hour).
+One line per station and hour, newest first, no header; an empty field is a null. The columns are
+those of schema.cql without sky_condition_text. The same arguments give the same bytes on every
+machine, and no two lines have the same key (station, year, month, day, hour).
 
-A copy is 16 MB from five stations. `--copies N` gives N times as much from 5 N stations: repeating the
-same lines would only overwrite the same rows.
+A copy is 16 MB from five stations. `--copies N` gives N times as much from 5 N stations: repeating
+the same lines would only overwrite the same rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Station:
     season_celsius: float  # half the difference between summer and winter
 
 
-# The five stations that the public file is about: La Guardia, San Francisco, Los Angeles, Miami, O'Hare.
+# The stations of the public file: La Guardia, San Francisco, Los Angeles, Miami, O'Hare.
 KNOWN_STATIONS = (
     Station("725030:14732", 12.9, 11.0),
     Station("724940:23234", 14.4, 4.0),

@@ -29,15 +29,28 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     default_out = LAB.parent / "out" / time.strftime("cassandra-%Y%m%d-%H%M%S")
     parser = argparse.ArgumentParser(
         prog="lab/cassandra/drill",
-        description="Loads a Cassandra of two nodes on a running lab/cluster, loses one of them, lets it go on "
-        "from its volume on another node, and checks that no row is lost. Exit status 0 only if none is.",
+        description="Loads a Cassandra of two nodes on a running lab/cluster, loses one of them, "
+        "lets it go on from its volume on another node, and checks that no row is lost. "
+        "Exit status 0 only if none is.",
     )
-    parser.add_argument("--how", choices=("crash", "isolate", "drain"), default="crash", help="how the node is lost")
-    parser.add_argument("--copies", type=positive, default=1, metavar="N", help="load N times 16 MB (default 1)")
-    parser.add_argument("--fs", choices=("ext4", "xfs"), default="ext4", help="file system of the volumes")
-    parser.add_argument("--out", type=Path, default=default_out, metavar="DIR", help="where the report goes")
-    parser.add_argument("--interval", type=positive, default=1, metavar="S", help="seconds between iostat's samples")
-    parser.add_argument("--dir", metavar="LABDIR", help="directory of the lab, as given to lab/cluster up")
+    parser.add_argument(
+        "--how", choices=("crash", "isolate", "drain"), default="crash", help="how the node is lost"
+    )
+    parser.add_argument(
+        "--copies", type=positive, default=1, metavar="N", help="load N times 16 MB (default 1)"
+    )
+    parser.add_argument(
+        "--fs", choices=("ext4", "xfs"), default="ext4", help="file system of the volumes"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=default_out, metavar="DIR", help="where the report goes"
+    )
+    parser.add_argument(
+        "--interval", type=positive, default=1, metavar="S", help="seconds between iostat's samples"
+    )
+    parser.add_argument(
+        "--dir", metavar="LABDIR", help="directory of the lab, as given to lab/cluster up"
+    )
     return parser.parse_args(words)
 
 
@@ -59,8 +72,12 @@ def main(words: list[str], dist: Path, cluster_program: Path) -> int:
     if data["failure"]:
         print(f"drill: FAILED: {data['failure']}", file=sys.stderr)
     elif not data["passed"]:
-        print(f"drill: FAILED: steps not seen: {data['steps_not_seen']}; rows: {data['comparison']}", file=sys.stderr)
-    say(f"rows_loaded {data['rows_loaded']}, rows found {data['rows_found']}, rows_lost {data['rows_lost']}")
+        print(
+            f"drill: FAILED: steps not seen: {data['steps_not_seen']}; rows: {data['comparison']}",
+            file=sys.stderr,
+        )
+    loaded, found, lost = data["rows_loaded"], data["rows_found"], data["rows_lost"]
+    say(f"rows_loaded {loaded}, rows found {found}, rows_lost {lost}")
     say(f"report: {file}")
     return 0 if data["passed"] else 1
 
@@ -72,7 +89,9 @@ def interrupted(_signal: int, _frame: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, interrupted)
     try:
-        sys.exit(main(sys.argv[1:], Path(os.environ["CLEAT_CASSANDRA_DIST"]), LAB.parent / "cluster"))
+        sys.exit(
+            main(sys.argv[1:], Path(os.environ["CLEAT_CASSANDRA_DIST"]), LAB.parent / "cluster")
+        )
     except DrillError as problem:
         sys.exit(f"drill: {problem}")
     except KeyboardInterrupt:

@@ -16,14 +16,25 @@ LAB = Path(__file__).resolve().parent.parent
 END_SECONDS = 75
 TOOL_SECONDS = 60
 
-LOG_LINE = re.compile(r"^(?P<level>[A-Z]+) +\[.*?\] (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<text>.*)")
+LOG_LINE = re.compile(
+    r"^(?P<level>[A-Z]+) +\[.*?\] (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<text>.*)"
+)
 
-# Messages of Cassandra 5.0 by the step they show. A log with nothing to replay has one line for both ends.
+# Messages of Cassandra 5.0 by the step they show. With nothing to replay, one line is both ends.
 PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("replay_begin", re.compile(r"CommitLog\.java:\d+ - Replaying (?!.*complete)")),
-    ("replay_begin", re.compile(r"CommitLog\.java:\d+ - No commitlog files found; skipping replay")),
-    ("replay_end", re.compile(r"CommitLog\.java:\d+ - Log replay complete, (?P<note>\d+ replayed mutations)")),
-    ("replay_end", re.compile(r"CommitLog\.java:\d+ - (?P<note>No commitlog files found); skipping replay")),
+    (
+        "replay_begin",
+        re.compile(r"CommitLog\.java:\d+ - No commitlog files found; skipping replay"),
+    ),
+    (
+        "replay_end",
+        re.compile(r"CommitLog\.java:\d+ - Log replay complete, (?P<note>\d+ replayed mutations)"),
+    ),
+    (
+        "replay_end",
+        re.compile(r"CommitLog\.java:\d+ - (?P<note>No commitlog files found); skipping replay"),
+    ),
     ("cql_ready", re.compile(r"Starting listening for CQL clients on")),
 )
 SYNC_TASKS = re.compile(r"Created (\d+) sync tasks")
@@ -69,7 +80,7 @@ class Site:
 
 
 class Cassandra:
-    """One Cassandra on one lab node. Started elsewhere with the same data, it is another one of these."""
+    """One Cassandra on one lab node. The same member started elsewhere is another of these."""
 
     def __init__(self, site: Site, node: str, name: str) -> None:
         self._site = site
@@ -99,9 +110,13 @@ class Cassandra:
         deadline = time.monotonic() + seconds
         while not any(phase.name == "cql_ready" for phase in self.phases()):
             if not self._alive():
-                raise DrillError(f"{self._name} on {self._node} ended before it served CQL: see {log}")
+                raise DrillError(
+                    f"{self._name} on {self._node} ended before it served CQL: see {log}"
+                )
             if time.monotonic() > deadline:
-                raise DrillError(f"{self._name} on {self._node} serves no CQL after {seconds:.0f} s: see {log}")
+                raise DrillError(
+                    f"{self._name} on {self._node} serves no CQL after {seconds:.0f} s: see {log}"
+                )
             time.sleep(0.5)
 
     def tool(self, *words: str, seconds: float = TOOL_SECONDS) -> str:
@@ -120,8 +135,8 @@ class Cassandra:
         return bool(self._site.cluster.run(self._node, words).strip())
 
     def wait_hints_delivered(self, host_id: str, seconds: float, quiet: float = 4.0) -> float:
-        """Waits until there was no hints file for `quiet` seconds: longer than a hint stays in memory
-        before it is flushed to a file. Gives the time at which the quiet began."""
+        """Waits until there was no hints file for `quiet` seconds: longer than a hint stays in
+        memory before it is flushed to a file. Gives the time at which the quiet began."""
         began: float | None = None
 
         def quiet_long_enough() -> bool:
@@ -132,7 +147,9 @@ class Cassandra:
             began = began or time.time()
             return time.time() - began >= quiet
 
-        wait_until(f"hints for {host_id} delivered by {self._node}", seconds, quiet_long_enough, every=0.5)
+        wait_until(
+            f"hints for {host_id} delivered by {self._node}", seconds, quiet_long_enough, every=0.5
+        )
         assert began is not None
         return began
 

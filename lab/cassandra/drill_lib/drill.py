@@ -13,7 +13,16 @@ from .iostat import Attachment, Iostat
 from .load import TABLE, Load, Progress, copy_statement
 from .process import DrillError, run
 from .rows import Comparison
-from .scene import MOVED_VOLUME, START_SECONDS, SURVIVOR, TAKEOVER, Options, Scene, attempt, say
+from .scene import (
+    MOVED_VOLUME,
+    START_SECONDS,
+    SURVIVOR,
+    TAKEOVER,
+    Options,
+    Scene,
+    attempt,
+    say,
+)
 from .timeline import Timeline
 
 KEYSPACE = "isd_weather_data"
@@ -50,7 +59,7 @@ class Findings:
 
 class Drill:
     def __init__(self, options: Options, cluster: Cluster) -> None:
-        self.timeline = Timeline()
+        self.timeline = Timeline(say)
         self.findings = Findings()
         self._options = options
         self._csv = options.out / "weather.csv"
@@ -73,7 +82,8 @@ class Drill:
         self.findings.volumes_before = self._show_volumes()
         load = self._start_load()
         host_id = self._scene.lost.host_id()
-        load.wait_rows(int(LOSS_AT * self.findings.rows_in_file), self._per_copy(COPY_SECONDS_PER_16MB))
+        rows_before_loss = int(LOSS_AT * self.findings.rows_in_file)
+        load.wait_rows(rows_before_loss, self._per_copy(COPY_SECONDS_PER_16MB))
         epoch = self._scene.volumes.epoch(SURVIVOR, MOVED_VOLUME)
         self.timeline.mark("loss", note=self._options.how)
         self._scene.lose()
@@ -99,10 +109,11 @@ class Drill:
     def _start_load(self) -> Load:
         out = self._options.out
         self._iostat = Iostat(out, self._options.interval)
-        statement = out / "copy.cql"
-        statement.write_text(copy_statement(self._csv, out / "rejected.csv", self.findings.rows_in_file))
-        scene = self._scene
-        self._load = Load(scene.cluster, SURVIVOR, self._options.python(), scene.seed, statement)
+        statement, rejected = out / "copy.cql", out / "rejected.csv"
+        statement.write_text(copy_statement(self._csv, rejected, self.findings.rows_in_file))
+        cluster, contact = self._scene.cluster, self._scene.seed
+        python = self._options.python()
+        self._load = Load(cluster, SURVIVOR, python, contact, statement, rejected)
         self.timeline.mark("load_started", note=f"{self.findings.rows_in_file} rows")
         return self._load
 
@@ -125,7 +136,7 @@ class Drill:
             self.timeline.mark(phase.name, phase.at, phase.note)
 
     def _attach_when_possible(self) -> None:
-        """Tries again while the members of the metadata elect anew: the lost node may have led them."""
+        """Tries again while the metadata elects anew: the lost node may have led it."""
         force = self._options.how != "drain"
         deadline = time.monotonic() + ATTACH_SECONDS
         while True:
@@ -139,7 +150,7 @@ class Drill:
                 time.sleep(0.5)
 
     def _watch_fence(self, before: int, attached: threading.Event) -> None:
-        """Marks `fenced` when the metadata shows a higher epoch; asks once more after the attach."""
+        """Marks `fenced` when the metadata shows a higher epoch; the last look is after attach."""
         last = False
         while not last:
             last = attached.is_set()
@@ -156,7 +167,8 @@ class Drill:
 
     def _finish_load(self, load: Load, host_id: str) -> None:
         survivor = self._scene.survivor
-        self.timeline.mark("hints_delivered", survivor.wait_hints_delivered(host_id, HINTS_SECONDS))
+        delivered = survivor.wait_hints_delivered(host_id, HINTS_SECONDS)
+        self.timeline.mark("hints_delivered", delivered)
         load.wait_finished(self._per_copy(COPY_SECONDS_PER_16MB))
         self.timeline.mark("load_finished", load.output.progress[-1].at)
         # An overloaded node makes hints without any failure: none may be left before the check.
@@ -179,7 +191,8 @@ class Drill:
         answer = scene.cluster.run(SURVIVOR, words, self._per_copy(CHECK_SECONDS_PER_16MB))
         comparison = Comparison(**json.loads(answer.splitlines()[-1]))
         self.findings.comparison = comparison
-        self.timeline.mark("rows_checked", note=f"{comparison.rows_found} of {comparison.rows_expected} rows")
+        found = f"{comparison.rows_found} of {comparison.rows_expected} rows"
+        self.timeline.mark("rows_checked", note=found)
 
     # The end
 

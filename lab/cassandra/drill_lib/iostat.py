@@ -84,7 +84,7 @@ def parse(text: str) -> Iterator[tuple[str, Sample]]:
 
 
 class Iostat:
-    """iostat in the background. It watches all devices: the one of the takeover does not exist yet."""
+    """iostat in the background, on all devices: that of the takeover does not exist yet."""
 
     def __init__(self, out: Path, interval: int) -> None:
         self._file = out / "iostat.json"

@@ -18,7 +18,7 @@ COLUMNS = (
     "sky_condition, one_hour_precip, six_hour_precip, twenty_four_hour_precip"
 )
 TABLE = "isd_weather_data.raw_weather_data"
-# A small file is loaded no faster than in this time, so that the load lasts through the whole failover.
+# A small file is loaded no faster than in this time, to last through the whole failover.
 LOAD_SECONDS_MIN = 95
 
 PROGRESS = re.compile(r"Processed: (\d+) rows;")
@@ -31,7 +31,7 @@ def copy_statement(csv: Path, rejected: Path, rows: int) -> str:
 
     MAXINSERTERRORS = -1  never end the load because of failed batches: they are retried.
     MAXATTEMPTS           a batch that was on its way to the lost node is tried again, not given up.
-    MAXINFLIGHTMESSAGES   few enough that the survivor, with 768 MB of heap, is not drowned by retries.
+    MAXINFLIGHTMESSAGES   few enough that retries do not drown the survivor in its 768 MB of heap.
     CHUNKSIZE             small, so that the limit on the rate gives an even load and not a wave.
     ERRFILE               rows that were given up in spite of all would be here.
     """
@@ -80,9 +80,18 @@ class CopyOutput:
 class Load:
     """One run of cqlsh COPY on a lab node."""
 
-    def __init__(self, cluster: Cluster, node: str, python: str, contact: str, statement: Path) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        node: str,
+        python: str,
+        contact: str,
+        statement: Path,
+        rejected: Path,
+    ) -> None:
         self.output = CopyOutput()
         self._log = statement.with_suffix(".log")
+        self._rejected = rejected
         words = [python, "-u", str(LAB / "cqlsh"), contact, "-f", str(statement)]
         self._process = subprocess.Popen(
             cluster.command(node, words),
@@ -96,23 +105,31 @@ class Load:
         self._reader.start()
 
     def wait_rows(self, rows: int, seconds: float) -> None:
-        """Until so many rows were acknowledged. DrillError if the load ended or stood still before."""
+        """Until so many rows were acknowledged. DrillError if the load ended or hung before."""
         deadline = time.monotonic() + seconds
         while self.output.rows_so_far() < rows:
             if self._process.poll() is not None:
                 raise DrillError(f"cqlsh ended before {rows} rows were loaded: see {self._log}")
             if time.monotonic() > deadline:
-                raise DrillError(f"cqlsh loaded only {self.output.rows_so_far()} rows in {seconds:.0f} s: see {self._log}")
+                seen = self.output.rows_so_far()
+                raise DrillError(f"cqlsh loaded {seen} rows in {seconds:.0f} s: see {self._log}")
             time.sleep(0.1)
 
     def wait_finished(self, seconds: float) -> None:
         try:
-            status = self._process.wait(timeout=seconds)
+            self._process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise DrillError(f"cqlsh COPY did not finish within {seconds:.0f} s: see {self._log}") from None
+            raise DrillError(
+                f"cqlsh COPY did not finish within {seconds:.0f} s: see {self._log}"
+            ) from None
         self._reader.join(timeout=10)
-        if status != 0 or self.output.rows_imported is None:
-            raise DrillError(f"cqlsh COPY failed with exit status {status}: see {self._log}")
+        # Not the exit status: cqlsh ends with 2 as soon as one batch had to be sent again.
+        if self.output.rows_imported is None:
+            raise DrillError(f"cqlsh ended without its last line: see {self._log}")
+        if self._rejected.exists():
+            raise DrillError(
+                f"cqlsh gave up rows: they are in {self._rejected}, why in {self._log}"
+            )
 
     def end(self) -> None:
         end_group(self._process)

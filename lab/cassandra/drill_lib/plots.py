@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -15,7 +16,6 @@ from matplotlib.figure import Figure
 
 RATE_WINDOW_S = 2.0
 COLORS = ("#1f77b4", "#d62728", "#ff7f0e", "#2ca02c")
-GRID = {"color": "#dddddd", "linewidth": 0.6}
 
 # The events that are marked, by short names, and the color of their kind.
 MARKS = {
@@ -33,20 +33,16 @@ MARKS = {
 }
 
 
-def rates(progress: list[dict[str, float]], begin: float, end: float) -> tuple[list[float], list[float]]:
-    """Rows per second over windows of RATE_WINDOW_S, with zeros where nothing was acknowledged."""
-    points = [(begin, 0.0)] + [(p["at"], float(p["rows"])) for p in progress]
-    times: list[float] = []
-    values: list[float] = []
-    at, index, before = begin, 0, 0.0
-    while at < end:
-        at += RATE_WINDOW_S
-        while index + 1 < len(points) and points[index + 1][0] <= at:
-            index += 1
-        times.append(at - RATE_WINDOW_S / 2)
-        values.append((points[index][1] - before) / RATE_WINDOW_S)
-        before = points[index][1]
-    return times, values
+def rates(
+    progress: list[dict[str, float]], begin: float, end: float
+) -> tuple[list[float], list[float]]:
+    """Middles of windows of RATE_WINDOW_S and the rows per second in them. cqlsh tells of rows in
+    lumps of a chunk, so between two of its lines the rows are taken to have come evenly."""
+    times = [begin] + [p["at"] for p in progress]
+    rows = [0.0] + [float(p["rows"]) for p in progress]
+    edges = np.arange(begin, end + RATE_WINDOW_S, RATE_WINDOW_S)
+    counts = np.diff(np.interp(edges, times, rows))
+    return list(edges[:-1] + RATE_WINDOW_S / 2), list(counts / RATE_WINDOW_S)
 
 
 def label_positions(times: list[float], width: float) -> list[float]:
@@ -69,13 +65,15 @@ class Plot:
         self._events.sort()
         self.figure: Figure
         self.axes: list[Axes]
-        self.figure, axes = plt.subplots(panels, 1, sharex=True, figsize=(13, 2.4 + 2.1 * panels), squeeze=False)
+        self.figure, axes = plt.subplots(
+            panels, 1, sharex=True, figsize=(13, 2.4 + 2.1 * panels), squeeze=False
+        )
         self.axes = [row[0] for row in axes]
         self.figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
 
     def save(self, path: Path) -> None:
         for axes in self.axes:
-            axes.grid(True, **GRID)
+            axes.grid(True, color="#dddddd", linewidth=0.6)
             axes.set_axisbelow(True)
             axes.set_xlim(self.begin, self.end * 1.02)
             axes.set_ylim(bottom=0)
@@ -89,7 +87,7 @@ class Plot:
         plt.close(self.figure)
 
     def _label_events(self, axes: Axes) -> None:
-        width = (self.end - self.begin) / 52
+        width = (self.end - self.begin) / 40
         places = label_positions([at for at, _, _ in self._events], width)
         for (at, name, color), place in zip(self._events, places):
             axes.annotate(
@@ -113,15 +111,23 @@ def plot_load(data: dict[str, Any], path: Path) -> None:
     end = progress[-1]["at"] if progress else plot.zero
     times, values = rates(progress, plot.begin + plot.zero, end)
     per_second, total = plot.axes
-    per_second.fill_between([t - plot.zero for t in times], values, step="mid", color=COLORS[0], alpha=0.25)
+    per_second.fill_between(
+        [t - plot.zero for t in times], values, step="mid", color=COLORS[0], alpha=0.25
+    )
     per_second.step([t - plot.zero for t in times], values, where="mid", color=COLORS[0])
     per_second.set_ylabel("rows/s")
-    total.plot([p["at"] - plot.zero for p in progress], [p["rows"] / 1000 for p in progress], color=COLORS[0])
+    total.plot(
+        [p["at"] - plot.zero for p in progress],
+        [p["rows"] / 1000 for p in progress],
+        color=COLORS[0],
+    )
     total.set_ylabel("thousand rows in all")
     plot.save(path)
 
 
-def plot_devices(data: dict[str, Any], path: Path, title: str, series: list[tuple[str, str]]) -> None:
+def plot_devices(
+    data: dict[str, Any], path: Path, title: str, series: list[tuple[str, str]]
+) -> None:
     """One panel per series (key of a sample, label); one line per volume and node."""
     plot = Plot(data, title, len(series))
     for axes, (key, label) in zip(plot.axes, series):
@@ -129,9 +135,11 @@ def plot_devices(data: dict[str, Any], path: Path, title: str, series: list[tupl
             samples = device["samples"]
             name = f"{device['volume']} on {device['node']}"
             times = [sample["at"] - plot.zero for sample in samples]
-            axes.plot(times, [sample[key] for sample in samples], color=color, label=name, linewidth=1.2)
+            axes.plot(
+                times, [sample[key] for sample in samples], color=color, label=name, linewidth=1.2
+            )
         axes.set_ylabel(label)
-    plot.axes[-1].legend(loc="upper right", fontsize=9, framealpha=0.9)
+    plot.axes[0].legend(loc="upper right", fontsize=9, framealpha=0.85)
     plot.save(path)
 
 
@@ -142,8 +150,18 @@ def draw(out: Path, data: dict[str, Any]) -> list[str]:
     plot_load(data, out / "load.png")
     if not data["devices"]:
         return ["load.png"]
-    iops = [("writes_per_s", "writes/s"), ("reads_per_s", "reads/s"), ("flushes_per_s", "flushes/s")]
-    bandwidth = [("write_mb_per_s", "MB/s written"), ("read_mb_per_s", "MB/s read"), ("write_await_ms", "write wait, ms")]
+    iops = [
+        ("writes_per_s", "writes/s"),
+        ("reads_per_s", "reads/s"),
+        ("flushes_per_s", "flushes/s"),
+    ]
+    bandwidth = [
+        ("write_mb_per_s", "MB/s written"),
+        ("read_mb_per_s", "MB/s read"),
+        ("write_await_ms", "write wait, ms"),
+    ]
     plot_devices(data, out / "iops.png", "The volumes' devices: operations per second", iops)
-    plot_devices(data, out / "bandwidth.png", "The volumes' devices: throughput and wait", bandwidth)
+    plot_devices(
+        data, out / "bandwidth.png", "The volumes' devices: throughput and wait", bandwidth
+    )
     return ["load.png", "iops.png", "bandwidth.png"]

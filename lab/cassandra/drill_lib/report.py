@@ -15,7 +15,12 @@ from .timeline import Timeline
 RTO = (
     ("storage_s", "storage: loss until the volume is mounted", "loss", "mounted"),
     ("attach_s", "of which: loss until attached", "loss", "attached"),
-    ("cassandra_start_s", "Cassandra: process started until CQL ready", "process_started", "cql_ready"),
+    (
+        "cassandra_start_s",
+        "Cassandra: process started until CQL ready",
+        "process_started",
+        "cql_ready",
+    ),
     ("replay_s", "of which: commit log replay", "replay_begin", "replay_end"),
     ("rto_s", "**loss until CQL ready (RTO)**", "loss", "cql_ready"),
     ("hints_s", "CQL ready until hints delivered", "cql_ready", "hints_delivered"),
@@ -61,7 +66,11 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
         "replicas_equal_s": findings.replicas_equal_s,
         "figures": {name: timeline.between(first, last) for name, _, first, last in RTO},
         "timeline": [
-            {**asdict(event), "label": event.label, "after_loss_s": loss and round(event.at - loss, 3)}
+            {
+                **asdict(event),
+                "label": event.label,
+                "after_loss_s": loss and round(event.at - loss, 3),
+            }
             for event in timeline.events()
         ],
         "volumes_before": findings.volumes_before.splitlines(),
@@ -78,7 +87,9 @@ def seconds(value: float | None, sign: str = "") -> str:
 def timeline_table(data: dict[str, Any]) -> list[str]:
     lines = ["| after the loss | event | |", "|---:|---|---|"]
     for event in data["timeline"]:
-        lines.append(f"| {seconds(event['after_loss_s'], '+')} | {event['label']} | {event['note']} |")
+        lines.append(
+            f"| {seconds(event['after_loss_s'], '+')} | {event['label']} | {event['note']} |"
+        )
     lines += [f"| not seen | {name} | |" for name in data["steps_not_seen"]]
     return lines
 
@@ -94,7 +105,10 @@ def rows_table(data: dict[str, Any]) -> list[str]:
         ("rows that are not in the file", comparison.get("rows_extra")),
     )
     lines = ["| rows | |", "|---|---:|"]
-    lines += [f"| {name} | {'not known' if value is None else format(value, ',')} |" for name, value in shown]
+    lines += [
+        f"| {name} | {'not known' if value is None else format(value, ',')} |"
+        for name, value in shown
+    ]
     return lines + [f"\n    {example}" for example in comparison.get("examples", [])]
 
 
@@ -105,14 +119,16 @@ def figures_table(data: dict[str, Any]) -> list[str]:
     lines.append(f"| batches that cqlsh sent again | {data['copy_retries']} |")
     lines.append(f"| ranges that repair found to differ | {data['repair_sync_tasks']} |")
     equal = data["replicas_equal_s"]
-    lines.append(f"| `cleat v check`: replicas of both volumes equal, with {LOST} back, after | {seconds(equal)} |")
+    lines.append(
+        f"| `cleat v check`: all replicas equal, {LOST} being back, after | {seconds(equal)} |"
+    )
     return lines
 
 
 def devices_table(data: dict[str, Any]) -> list[str]:
     lines = [
-        "| volume | on | device | written | writes/s mean, max | flushes/s mean | MB/s max | write wait mean |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        "| volume | on | device | written | writes/s | max | flushes/s | MB/s max | write wait |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for device in data["devices"]:
         samples = device["samples"]
@@ -123,8 +139,9 @@ def devices_table(data: dict[str, Any]) -> list[str]:
         span = samples[-1]["at"] - samples[0]["at"]
         lines.append(
             f"| {device['volume']} | {device['node']} | {device['device']} "
-            f"| {mean['write_mb_per_s'] * span:.0f} MB | {mean['writes_per_s']:.0f}, {most['writes_per_s']:.0f} "
-            f"| {mean['flushes_per_s']:.0f} | {most['write_mb_per_s']:.1f} | {mean['write_await_ms']:.2f} ms |"
+            f"| {mean['write_mb_per_s'] * span:.0f} MB | {mean['writes_per_s']:.0f} "
+            f"| {most['writes_per_s']:.0f} | {mean['flushes_per_s']:.0f} "
+            f"| {most['write_mb_per_s']:.1f} | {mean['write_await_ms']:.2f} ms |"
         )
     return lines
 
@@ -134,9 +151,9 @@ def as_markdown(data: dict[str, Any], plots: list[str]) -> str:
     parts = [
         f"# Cassandra drill: {verdict}",
         "",
-        f"Two Cassandra nodes on {SURVIVOR} and {LOST}, each on an HA 2 volume ({data['fs']}). Under the load of "
-        f"cqlsh COPY, {HOW[data['how']]}; the volume was attached on {TAKEOVER} and Cassandra started there "
-        "with the same data, as the same member of the ring.",
+        f"Two Cassandra nodes on {SURVIVOR} and {LOST}, each on an HA 2 volume ({data['fs']}). "
+        f"Under the load of cqlsh COPY, {HOW[data['how']]}; the volume was attached on {TAKEOVER} "
+        "and Cassandra started there with the same data, as the same member of the ring.",
         "",
     ]
     if data["failure"]:

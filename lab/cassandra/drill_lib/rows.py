@@ -38,7 +38,9 @@ class Comparison:
     examples: list[str] = field(default_factory=list)
 
     def perfect(self) -> bool:
-        return self.rows_expected > 0 and not (self.rows_lost or self.rows_different or self.rows_extra)
+        return self.rows_expected > 0 and not (
+            self.rows_lost or self.rows_different or self.rows_extra
+        )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,7 +68,9 @@ def partitions(lines: Iterable[str]) -> Iterator[tuple[Partition, dict[Row, Row]
         yield partition, {row[:KEY_FIELDS]: row for row in group}
 
 
-def compare_partition(partition: Partition, want: dict[Row, Row], found: Iterable[Row], result: Comparison) -> None:
+def compare_partition(
+    partition: Partition, want: dict[Row, Row], found: Iterable[Row], result: Comparison
+) -> None:
     missing = dict(want)
     for row in found:
         expected = missing.pop(row[:KEY_FIELDS], None)

@@ -1,4 +1,4 @@
-"""What the drill plays on: two volumes, two Cassandras, and how each is put up, moved and put away."""
+"""What the drill plays on: two volumes, two Cassandras; how each is put up, moved, put away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SURVIVOR, LOST, TAKEOVER = "cassandra2", "cassandra3", "cassandra1"
 SURVIVOR_VOLUME, MOVED_VOLUME = "cassandra-data-0", "cassandra-data-1"
 REPLICAS = {SURVIVOR_VOLUME: (SURVIVOR, TAKEOVER), MOVED_VOLUME: (LOST, TAKEOVER)}
 VOLUME_GIB = 10
-DATA = "/cassandra_data"
+DATA = "/run/cassandra_data"  # /run is the node's own; the rest of / is the machine's
 
 START_SECONDS = 300
 CQLSH_SECONDS = 60
@@ -66,6 +66,7 @@ class Scene:
         self._mounted: dict[str, str] = {}  # volume -> node
         self._attached: dict[str, str] = {}
         self._node_is_away = False
+        self._old_ended = False
 
     # Up
 
@@ -74,7 +75,8 @@ class Scene:
         places = ((SURVIVOR_VOLUME, self.survivor, SURVIVOR), (MOVED_VOLUME, self.lost, LOST))
         for volume, cassandra, node in places:
             replicas = REPLICAS[volume]
-            say(f"{volume}: {VOLUME_GIB} GiB, {self._options.fs}, replicas on {' and '.join(replicas)}")
+            where = " and ".join(replicas)
+            say(f"{volume}: {VOLUME_GIB} GiB, {self._options.fs}, replicas on {where}")
             self.volumes.create(node, volume, VOLUME_GIB, self._options.fs, replicas)
             self._created.append(volume)
             self.attach(volume, node, force=False)
@@ -116,10 +118,12 @@ class Scene:
     # Down
 
     def end_cassandras(self) -> None:
-        for cassandra, node in ((self.moved, TAKEOVER), (self.lost, LOST), (self.survivor, SURVIVOR)):
-            attempt(f"end Cassandra on {node}", cassandra.kill)
+        attempt(f"end Cassandra on {TAKEOVER}", self.moved.kill)
+        attempt(f"end Cassandra on {SURVIVOR}", self.survivor.kill)
+        self._old_ended = attempt(f"end Cassandra on {LOST}", self.lost.kill)
         for volume, node in list(self._mounted.items()):
-            attempt(f"unmount {volume}", lambda v=volume, n=node: self.volumes.unmount(n, v, DATA))
+            unmount = self.volumes.unmount
+            attempt(f"unmount {volume}", lambda v=volume, n=node: unmount(n, v, DATA))
             del self._mounted[volume]
 
     def bring_node_back(self) -> None:
@@ -128,17 +132,24 @@ class Scene:
         say(f"bringing {LOST} back")
         if self._options.how == "crash":
             attempt(f"start {LOST}", lambda: self.cluster.start(LOST))
-        else:
-            # What the cut-off node still has mounted is the volume of before the takeover: dead.
-            attempt(f"unmount on {LOST}", lambda: self.cluster.run(LOST, ["umount", "-l", DATA]))
-            attempt(f"heal {LOST}", lambda: self.cluster.heal(LOST))
+            self._node_is_away = False
+            return
+        # What the cut-off node still has mounted is the volume of before the takeover: dead.
+        unmount = ["umount", "-l", DATA]
+        attempt(f"unmount on {LOST}", lambda: self.cluster.run(LOST, unmount))
+        if not self._old_ended:
+            # Two members with one identity must never meet: the cut may end only after the old one.
+            attempt(f"crash {LOST}", lambda: self.cluster.crash(LOST))
+            attempt(f"start {LOST}", lambda: self.cluster.start(LOST))
+        attempt(f"heal {LOST}", lambda: self.cluster.heal(LOST))
         self._node_is_away = False
 
     def wait_replicas_equal(self) -> float:
         """Seconds until the replicas of both volumes, each read alone, were equal."""
         began = time.time()
         for volume in self._created:
-            wait_until(f"replicas of {volume} equal", EQUAL_SECONDS, lambda v=volume: self._equal(v), 1.0)
+            what = f"replicas of {volume} equal"
+            wait_until(what, EQUAL_SECONDS, lambda v=volume: self._equal(v), every=1.0)
         return time.time() - began
 
     def remove_volumes(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from typing import Callable
 
 # Every step a drill must have seen, in the order of the report's table.
 STEPS = {
@@ -36,9 +37,10 @@ class Event:
 
 
 class Timeline:
-    """Events by name; the first mark of a name stands. Any thread may mark."""
+    """Events by name; the first mark of a name stands. Any thread may mark. Each is told at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._events: dict[str, Event] = {}
         self._lock = threading.Lock()
 
@@ -49,7 +51,8 @@ class Timeline:
             if name in self._events:
                 return
             self._events[name] = event
-        print(f"drill: {self._ago(event)}{event.label}{' (' + note + ')' if note else ''}", flush=True)
+        note = f" ({note})" if note else ""
+        self._tell(f"{self._ago(event)}{event.label}{note}")
 
     def events(self) -> list[Event]:
         return sorted(self._events.values(), key=lambda event: event.at)
