@@ -101,7 +101,7 @@ class Plot:
                 va="bottom",
                 fontsize=8.5,
                 color=color,
-                arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6},
+                arrowprops={"arrowstyle": "-", "relpos": (0, 0), "color": color, "linewidth": 0.6},
             )
 
 

@@ -37,7 +37,7 @@ class Event:
 
 
 class Timeline:
-    """Events by name; the first mark of a name stands. Any thread may mark. Each is told at once."""
+    """Events by name; the first mark of a name stands, and is told. Any thread may mark."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell

@@ -15,8 +15,10 @@ TAKEN_OVER = """\
 INFO  [main] 2026-11-22 19:18:39,599 DatabaseDescriptor.java:590 - Global memtable on-heap threshold
 INFO  [main] 2026-11-22 19:19:02,029 CommitLog.java:206 - Replaying /d/commitlog/CommitLog-7-17.log
 WARNING: A terminally deprecated method in java.lang.System has been called
-INFO  [main] 2026-11-22 19:19:05,946 CommitLog.java:210 - Log replay complete, 440 replayed mutations in 3905 ms
-INFO  [main] 2026-11-22 19:19:12,381 PipelineConfigurator.java:148 - Starting listening for CQL clients on /10.91.0.11:9042 (unencrypted)...
+INFO  [main] 2026-11-22 19:19:05,946 CommitLog.java:210 - Log replay complete, \
+440 replayed mutations in 3905 ms
+INFO  [main] 2026-11-22 19:19:12,381 PipelineConfigurator.java:148 - \
+Starting listening for CQL clients on /10.91.0.11:9042 (unencrypted)...
 """
 NOTHING_TO_REPLAY = """\
 INFO  [main] 2026-11-22 19:19:02,029 CommitLog.java:197 - No commitlog files found; skipping replay
@@ -54,7 +56,7 @@ class LogPhases(unittest.TestCase):
         self.assertEqual(7, count_sync_tasks(lines))
 
 
-DISK = """{"disk_device": "%s", "r/s": 1.00, "w/s": 80.00, "d/s": 0.00, "f/s": 44.00, "rkB/s": 512.00,
+DISK = """{"disk_device": "%s", "r/s": 1.00, "w/s": 80.00, "f/s": 44.00, "rkB/s": 512.00,
  "wkB/s": 9216.00, "w_await": 1.44, "util": 3.60}"""
 STATISTICS = """{"sysstat": {
 	"hosts": [
@@ -106,7 +108,10 @@ class IostatJson(unittest.TestCase):
 class CqlshOutput(unittest.TestCase):
     def test_load_with_a_pause_and_retries(self) -> None:
         output = CopyOutput()
-        retry = "copy.cql:2:Failed to import 20 rows: ConnectionShutdown - [Errno 104] Connection reset by peer,  will retry later, attempt 1 of 50"
+        retry = (
+            "copy.cql:2:Failed to import 20 rows: ConnectionShutdown - [Errno 104] Connection "
+            "reset by peer,  will retry later, attempt 1 of 50"
+        )
         for at, line in (
             (1.0, "Processed: 1000 rows; Rate:    4125 rows/s; Avg. rate:    4125 rows/s"),
             (2.0, "Processed: 3000 rows; Rate:    5619 rows/s; Avg. rate:    5222 rows/s"),
@@ -115,7 +120,8 @@ class CqlshOutput(unittest.TestCase):
             (6.0, "Processed: 4000 rows; Rate:     400 rows/s; Avg. rate:    2222 rows/s"),
             (
                 7.0,
-                "4000 rows imported from 1 files in 0 day, 0 hour, 1 minutes, and 38.946 seconds (3 skipped).",
+                "4000 rows imported from 1 files in 0 day, 0 hour, 1 minutes, and 38.946 seconds "
+                "(3 skipped).",
             ),
         ):
             output.feed(line + "\n", at)
