@@ -21,7 +21,8 @@ class Connection {
 
   struct Handler {
     size_t header_bytes;
-    // Looks at a header: where its payload goes and how long it is (0: none). Null ends the connection.
+    // Looks at a header: where its payload goes and how long it is (0: none). Null ends the
+    // connection.
     struct Payload {
       std::byte* memory;
       size_t bytes;

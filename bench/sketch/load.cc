@@ -194,7 +194,8 @@ Figures run_load(Ring& ring, Target& target, const Workload& workload, double se
 void prepare_file(const std::string& path, uint64_t bytes) {
   struct stat status{};
   if (::stat(path.c_str(), &status) == 0 && static_cast<uint64_t>(status.st_size) == bytes) return;
-  int fd = must(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600), path);
+  int fd =
+      must(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600), path);
   if (::posix_fallocate(fd, 0, static_cast<off_t>(bytes)) != 0) die("no space for " + path);
   std::byte* memory = aligned_memory(kFillBytes);
   for (uint64_t offset = 0; offset < bytes; offset += kFillBytes) {

@@ -1,5 +1,5 @@
-// What is measured: operations kept in flight for some seconds against a file or an NBD server, and the
-// figures that come out.
+// What is measured: operations kept in flight for some seconds against a file or an NBD server,
+// and the figures that come out.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ class Target {
  public:
   virtual ~Target() = default;
   virtual uint64_t size_bytes() const = 0;
-  virtual void start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory, uint32_t bytes) = 0;
+  virtual void start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory,
+                     uint32_t bytes) = 0;
   // Called with the slot when its operation is done.
   std::function<void(unsigned)> done;
 };
@@ -40,7 +41,8 @@ struct Figures {
   double per_second() const { return static_cast<double>(operations) / seconds; }
 };
 
-// The columns of the table in the design: 4 KiB at depth 1 and 32, with and without flush, and 1 MiB.
+// The columns of the table in the design: 4 KiB at depth 1 and 32, with and without flush, and 1
+// MiB.
 std::vector<Workload> standard_workloads();
 
 Figures run_load(Ring& ring, Target& target, const Workload& workload, double seconds);

@@ -24,7 +24,8 @@ constexpr const char* kUsage =
     "  run   --dir D [--size-mib 4096] [--seconds 5] [--peer ADDR]   all figures, as JSON\n"
     "  pair  --dir D [--size-mib 4096] [--listen unix:D/nbd.sock] [--peer ADDR]\n"
     "                          the two servers, for fio and others, until SIGTERM\n"
-    "  load  --to ADDR [--export NAME] [--seconds 5] [--pids P,P]    the same load on any NBD server\n"
+    "  load  --to ADDR [--export NAME] [--seconds 5] [--pids P,P]    the same load on any NBD "
+    "server\n"
     "  raw   --file F [--seconds 5]                                  the same load on a file\n";
 
 using Options = std::map<std::string, std::string>;
@@ -73,8 +74,8 @@ double cpu_seconds(const std::vector<pid_t>& pids) {
 std::string to_json(const Workload& workload, const Figures& figures, double cpu) {
   double mb = figures.per_second() * workload.bytes / 1e6;
   std::string text = fmt::format(
-      R"("{}": {{"iops": {:.0f}, "mb_per_s": {:.1f}, "p50_us": {:.1f}, "p99_us": {:.1f})", workload.name,
-      figures.per_second(), mb, figures.p50_us, figures.p99_us);
+      R"("{}": {{"iops": {:.0f}, "mb_per_s": {:.1f}, "p50_us": {:.1f}, "p99_us": {:.1f})",
+      workload.name, figures.per_second(), mb, figures.p50_us, figures.p99_us);
   if (cpu > 0) {
     text += fmt::format(R"(, "server_cpu_ms_per_1000": {:.2f})",
                         cpu * 1e6 / static_cast<double>(figures.operations));
@@ -82,7 +83,8 @@ std::string to_json(const Workload& workload, const Figures& figures, double cpu
   return text + "}";
 }
 
-std::string measure_all(Ring& ring, Target& target, double seconds, const std::vector<pid_t>& pids) {
+std::string measure_all(Ring& ring, Target& target, double seconds,
+                        const std::vector<pid_t>& pids) {
   std::string text;
   for (const Workload& workload : standard_workloads()) {
     double before = cpu_seconds(pids);
@@ -148,8 +150,8 @@ int run(const Options& options) {
   std::string round_trip = to_json(trip, measure_round_trip("127.0.0.1:9478", seconds), 0);
   std::string both = measure_nbd(pair.listen, "", seconds, pair.pids);
   stop_pair(pair);
-  fmt::print("{{\n  \"raw\": {},\n  \"loopback\": {{{}}},\n  \"sketch_ha2\": {}\n}}\n", raw, round_trip,
-             both);
+  fmt::print("{{\n  \"raw\": {},\n  \"loopback\": {{{}}},\n  \"sketch_ha2\": {}\n}}\n", raw,
+             round_trip, both);
   return 0;
 }
 
@@ -162,7 +164,8 @@ int serve_pair(const Options& options) {
   ::sigprocmask(SIG_BLOCK, &ends, nullptr);
   Pair pair = start_pair(options);
   ::close(connect_to(pair.listen));  // answers once both are there
-  fmt::print("{{\"listen\": \"{}\", \"pids\": [{}, {}]}}\n", pair.listen, pair.pids[0], pair.pids[1]);
+  fmt::print("{{\"listen\": \"{}\", \"pids\": [{}, {}]}}\n", pair.listen, pair.pids[0],
+             pair.pids[1]);
   std::fflush(stdout);
   int signal = 0;
   ::sigwait(&ends, &signal);
@@ -179,8 +182,8 @@ int load(const Options& options) {
     at = comma + 1;
   }
   std::string name = options.contains("export") ? options.at("export") : "";
-  fmt::print("{{\n  \"nbd\": {}\n}}\n", measure_nbd(option(options, "to", ""), name,
-                                                 number(options, "seconds", "5"), pids));
+  fmt::print("{{\n  \"nbd\": {}\n}}\n",
+             measure_nbd(option(options, "to", ""), name, number(options, "seconds", "5"), pids));
   return 0;
 }
 

@@ -1,5 +1,5 @@
-// A bare io_uring with callbacks: what the sketch needs and nothing more. Failures of set-up end the
-// program with a message; the sketch measures, it does not recover.
+// A bare io_uring with callbacks: what the sketch needs and nothing more. Failures of set-up end
+// the program with a message; the sketch measures, it does not recover.
 #pragma once
 
 #include <liburing.h>
@@ -31,7 +31,9 @@ class Ring {
 
   // An entry to fill in by io_uring_prep_*, then given to start().
   io_uring_sqe* entry();
-  static void start(io_uring_sqe* sqe, Operation& operation) { io_uring_sqe_set_data(sqe, &operation); }
+  static void start(io_uring_sqe* sqe, Operation& operation) {
+    io_uring_sqe_set_data(sqe, &operation);
+  }
   // Runs `hook` before each wait, to send together what one turn has queued.
   void before_wait(std::function<void()> hook) { hooks_.push_back(std::move(hook)); }
   // One turn: submit, wait for a completion, run what completed.

@@ -114,7 +114,8 @@ void start_disk(Ring& ring, int fd, Request& request) {
 }
 
 bool disk_failed(const Request& request, int result) {
-  return result < 0 || (request.type != kNbdFlush && static_cast<uint32_t>(result) != request.bytes);
+  return result < 0 ||
+         (request.type != kNbdFlush && static_cast<uint32_t>(result) != request.bytes);
 }
 
 // The second process.
@@ -164,7 +165,9 @@ class Peer {
 class Primary {
  public:
   Primary(int listener, const std::string& file, const std::string& peer)
-      : listener_(listener), file_(open_file(file, file_bytes_)), requests_([this](Request& request) {
+      : listener_(listener),
+        file_(open_file(file, file_bytes_)),
+        requests_([this](Request& request) {
           request.disk.done = [this, &request](int result) {
             finish_part(request, disk_failed(request, result));
           };
@@ -208,7 +211,9 @@ class Primary {
     Client& client = clients_.emplace_back();  // never removed: a sketch serves few
     Connection::Handler handler;
     handler.header_bytes = sizeof(NbdRequest);
-    handler.begin = [this, &client](const Connection::Header& header) { return begin(client, header); };
+    handler.begin = [this, &client](const Connection::Header& header) {
+      return begin(client, header);
+    };
     handler.end = [this, &client] { start(client, *client.receiving); };
     handler.closed = [&client] { client.open = false; };
     client.connection = std::make_unique<Connection>(ring_, fd, std::move(handler));
@@ -240,7 +245,8 @@ class Primary {
     start_disk(ring_, file_, request);
     if (request.type == kNbdRead) return;
     bool is_flush = request.type == kNbdFlush;
-    Forward forward{request.index, request.offset, is_flush ? 0 : request.bytes, is_flush ? 1u : 0u};
+    Forward forward{request.index, request.offset, is_flush ? 0 : request.bytes,
+                    is_flush ? 1u : 0u};
     peer_->send(&forward, sizeof forward, request.memory, forward.bytes);
   }
 

@@ -1,6 +1,7 @@
 // The two processes of the sketch: the first serves NBD, writes each block to its own file and, in
-// parallel, sends it to the second, which writes it to its file. A write is answered when both have it,
-// a flush when both have flushed. Reads are local. Nothing else: no epochs, no order, no recovery.
+// parallel, sends it to the second, which writes it to its file. A write is answered when both
+// have it, a flush when both have flushed. Reads are local. Nothing else: no epochs, no order, no
+// recovery.
 #pragma once
 
 #include <cstdint>

@@ -57,7 +57,8 @@ SocketName parse(const std::string& address) {
   size_t colon = address.rfind(':');
   sockaddr_in ip{};
   ip.sin_family = AF_INET;
-  if (colon == address.npos || ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &ip.sin_addr) != 1) {
+  if (colon == address.npos ||
+      ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &ip.sin_addr) != 1) {
     die("not an address such as 127.0.0.1:9470 or unix:/path: " + address);
   }
   ip.sin_port = htons(static_cast<uint16_t>(std::atoi(address.c_str() + colon + 1)));
@@ -68,7 +69,8 @@ SocketName parse(const std::string& address) {
 
 void set_no_delay(int fd) {
   int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // refused by unix sockets, which need none
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+               sizeof on);  // refused by unix sockets, which need none
 }
 
 template <class T>
@@ -208,7 +210,8 @@ uint64_t nbd_client_handshake(int fd, const std::string& export_name) {
     uint64_t option_magic;
     uint16_t flags;
   } hello;
-  if (!read_fully(fd, &hello, sizeof hello) || be64toh(hello.magic) != kNbdMagic) die("not an NBD server");
+  if (!read_fully(fd, &hello, sizeof hello) || be64toh(hello.magic) != kNbdMagic)
+    die("not an NBD server");
   std::vector<std::byte> out;
   append(out, htobe32(uint32_t{kFixedNewstyle | kNoZeroes}));
   append(out, htobe64(kOptionMagic));

@@ -1,5 +1,5 @@
-// Plain sockets for the sketch, and the NBD handshake (fixed newstyle, doc/proto.md of the NBD project),
-// all blocking: it happens before anything is measured.
+// Plain sockets for the sketch, and the NBD handshake (fixed newstyle, doc/proto.md of the NBD
+// project), all blocking: it happens before anything is measured.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ void write_fully(int fd, const void* data, size_t size);
 // False at the end of the stream.
 bool read_fully(int fd, void* data, size_t size);
 
-// Server side of the handshake; false when the client left or asked for something else than transmission.
+// Server side of the handshake; false when the client left or asked for something else than
+// transmission.
 bool nbd_serve_handshake(int fd, uint64_t export_bytes);
 // Client side, of any server; gives the size of the export.
 uint64_t nbd_client_handshake(int fd, const std::string& export_name);

@@ -51,7 +51,8 @@ FileTarget::FileTarget(Ring& ring, const std::string& path)
 
 FileTarget::~FileTarget() { ::close(fd_); }
 
-void FileTarget::start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory, uint32_t bytes) {
+void FileTarget::start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory,
+                       uint32_t bytes) {
   io_uring_sqe* sqe = ring_.entry();
   if (kind == Kind::kRead) {
     io_uring_prep_read(sqe, fd_, memory, bytes, offset);
@@ -74,10 +75,11 @@ NbdTarget::NbdTarget(Ring& ring, const std::string& address, const std::string& 
   connection_ = std::make_unique<Connection>(ring, fd, std::move(handler));
 }
 
-void NbdTarget::start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory, uint32_t bytes) {
+void NbdTarget::start(unsigned slot, Kind kind, uint64_t offset, std::byte* memory,
+                      uint32_t bytes) {
   slots_[slot] = {kind, memory, bytes};
-  NbdRequest request{htobe32(kNbdRequestMagic), 0, htobe16(nbd_type(kind)), slot, htobe64(offset),
-                     htobe32(bytes)};
+  NbdRequest request{
+      htobe32(kNbdRequestMagic), 0, htobe16(nbd_type(kind)), slot, htobe64(offset), htobe32(bytes)};
   connection_->send(&request, sizeof request, memory, kind == Kind::kWrite ? bytes : 0);
 }
 
@@ -85,7 +87,8 @@ Connection::Handler::Payload NbdTarget::begin_reply(const Connection::Header& he
   NbdReply reply;
   std::memcpy(&reply, header.data(), sizeof reply);
   if (be32toh(reply.magic) != kNbdReplyMagic || reply.handle >= kDepthMax) die("not an NBD reply");
-  if (reply.error != 0) die("the NBD server failed an I/O: error " + std::to_string(be32toh(reply.error)));
+  if (reply.error != 0)
+    die("the NBD server failed an I/O: error " + std::to_string(be32toh(reply.error)));
   replying_ = static_cast<unsigned>(reply.handle);
   const Slot& slot = slots_[replying_];
   if (slot.kind != Kind::kRead) return {&nothing_, 0};

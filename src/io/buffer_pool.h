@@ -1,5 +1,5 @@
-// Memory for the data path: aligned for direct I/O, resident (pre-faulted and, where the limits allow,
-// locked), taken and given back without allocation once the pool is warm.
+// Memory for the data path: aligned for direct I/O, resident (pre-faulted and, where the limits
+// allow, locked), taken and given back without allocation once the pool is warm.
 //
 // Size classes are the powers of two from 4 KiB to 4 MiB. Contents are not initialised.
 //

@@ -12,7 +12,8 @@ namespace {
 
 TEST(BufferPool, GivesAlignedWritableMemoryOfTheSizeAskedFor) {
   BufferPool pool;
-  for (size_t bytes : {size_t{1}, size_t{4096}, size_t{4097}, size_t{1} << 20, BufferPool::kBytesMax}) {
+  for (size_t bytes :
+       {size_t{1}, size_t{4096}, size_t{4097}, size_t{1} << 20, BufferPool::kBytesMax}) {
     PooledBuffer buffer = pool.take(bytes);
     EXPECT_EQ(buffer.size(), bytes);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % kBufferAlignment, 0u);

@@ -22,12 +22,13 @@ __kernel_timespec to_timespec(Duration duration) {
 
 // What a wait may answer when nothing is wrong: time is up, a signal, or completions to reap first.
 bool is_harmless(int result) {
-  return result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY;
+  return result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
+         result == -EBUSY;
 }
 
 }  // namespace
 
-// ---- making and ending ---------------------------------------------------------------------------
+// ---- making and ending --------------------------------------------------------------------------
 
 Result<std::unique_ptr<EventLoop>> EventLoop::create(Options options) {
   std::unique_ptr<EventLoop> loop(new EventLoop(options));
@@ -66,11 +67,13 @@ Result<void> EventLoop::open_ring(unsigned entries) {
     if (result != -EINVAL) break;
   }
   if (result == -ENOMEM || result == -EMFILE || result == -ENFILE) {
-    return fail(Code::kLimit, "no memory or descriptors for io_uring: raise RLIMIT_MEMLOCK or RLIMIT_NOFILE",
+    return fail(Code::kLimit,
+                "no memory or descriptors for io_uring: raise RLIMIT_MEMLOCK or RLIMIT_NOFILE",
                 -result);
   }
   return fail(Code::kUnsupported,
-              "the kernel refuses io_uring: see kernel.io_uring_disabled and the container's seccomp profile",
+              "the kernel refuses io_uring: see kernel.io_uring_disabled and the container's "
+              "seccomp profile",
               -result);
 }
 
@@ -83,7 +86,8 @@ EventLoop::~EventLoop() {
 void EventLoop::own_on_this_thread() {
   if (!ring_enabled_) {
     // By hand: liburing 2.3 declares io_uring_enable_rings() but its shared library lacks it.
-    long result = ::syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    long result =
+        ::syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     CHECK(result == 0, "a ring that was made can be enabled");
     ring_enabled_ = true;
     owner_ = std::this_thread::get_id();
@@ -111,8 +115,8 @@ void EventLoop::shutdown() {
   while (operations_pending_ > 0 || !ready_.empty()) {
     place_backlog();
     request_cancel_of_all();
-    // Not a plain wait for one more completion: what can't be cancelled (a disk write) takes its time,
-    // and what it wakes may have started others by then.
+    // Not a plain wait for one more completion: what can't be cancelled (a disk write) takes its
+    // time, and what it wakes may have started others by then.
     __kernel_timespec timeout = to_timespec(kShutdownPoll);
     io_uring_cqe* first = nullptr;
     int result = io_uring_submit_and_wait_timeout(&ring_, &first, 2, &timeout, nullptr);
@@ -129,7 +133,7 @@ void EventLoop::request_cancel_of_all() {
   io_uring_sqe_set_data64(sqe, 0);
 }
 
-// ---- one turn ------------------------------------------------------------------------------------
+// ---- one turn -----------------------------------------------------------------------------------
 
 void EventLoop::turn() {
   place_backlog();
@@ -223,7 +227,7 @@ void EventLoop::cancel(Timer& timer) {
   if (timer.armed) timers_.remove(timer);
 }
 
-// ---- operations ----------------------------------------------------------------------------------
+// ---- operations ---------------------------------------------------------------------------------
 
 void EventLoop::submit(UringOperation& operation) {
   ++operations_pending_;
@@ -300,7 +304,7 @@ int UringOperation::await_resume() {
   return result_;
 }
 
-// ---- files ---------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------
 
 int EventLoop::register_file(int fd) {
   if (!has_file_table_ || free_slots_.empty()) return -1;
@@ -318,7 +322,7 @@ void EventLoop::unregister_file(int slot) {
   }
 }
 
-// ---- from other threads --------------------------------------------------------------------------
+// ---- from other threads -------------------------------------------------------------------------
 
 void EventLoop::post_from_any_thread(std::function<void()> function) {
   bool was_empty = false;

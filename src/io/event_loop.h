@@ -1,11 +1,11 @@
-// The executor of a data thread: io_uring completions, timers and coroutines that are ready, one turn
-// after another with one io_uring_enter each. A loop with nothing to do sleeps in the kernel.
+// The executor of a data thread: io_uring completions, timers and coroutines that are ready, one
+// turn after another with one io_uring_enter each. A loop with nothing to do sleeps in the kernel.
 //
 // Needs Linux 5.19; from 6.1 completions are run only when this thread waits (DEFER_TASKRUN).
 //
-// Threading: create() on any thread; the first thread that calls run() owns the loop from then on, and
-// everything but stop(), post_from_any_thread() and now() is called there (or before run(), by the thread
-// that made it). That thread also calls shutdown() before it ends.
+// Threading: create() on any thread; the first thread that calls run() owns the loop from then on,
+// and everything but stop(), post_from_any_thread() and now() is called there (or before run(), by
+// the thread that made it). That thread also calls shutdown() before it ends.
 // Ownership: disks, streams, timers and operations on a loop end before it.
 #pragma once
 
@@ -49,10 +49,12 @@ class EventLoop final : public Executor {
   void run();
   // From any thread. A stop() before run() ends that run() after its first turn.
   void stop();
-  // Calls `function` on the loop, in order. From any thread; wakes the loop. Dropped once it shut down.
+  // Calls `function` on the loop, in order. From any thread; wakes the loop. Dropped once it shut
+  // down.
   void post_from_any_thread(std::function<void()> function);
-  // Cancels every pending operation and runs until none is left. Operations that are started from now on
-  // end at once with -ECANCELED; timers and whoever waits for something else are not resumed.
+  // Cancels every pending operation and runs until none is left. Operations that are started from
+  // now on end at once with -ECANCELED; timers and whoever waits for something else are not
+  // resumed.
   void shutdown();
   bool is_shut_down() const { return shutting_down_; }
 

@@ -68,7 +68,8 @@ TEST(EventLoop, OperationsStartedBeforeTheFirstRunWaitForIt) {
   EXPECT_EQ(done, 50);
 }
 
-Task<void> sleep_then_note(EventLoop& loop, Duration duration, std::vector<int>& order, int number) {
+Task<void> sleep_then_note(EventLoop& loop, Duration duration, std::vector<int>& order,
+                           int number) {
   co_await loop.sleep(duration);
   order.push_back(number);
 }

@@ -24,8 +24,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
   virtual TimePoint now() const = 0;
-  // Resumes `handle` from the loop, after the code that runs now has returned to it. Debug builds and
-  // the simulator may shuffle what is ready.
+  // Resumes `handle` from the loop, after the code that runs now has returned to it. Debug builds
+  // and the simulator may shuffle what is ready.
   virtual void post(std::coroutine_handle<> handle) = 0;
   // Resumes timer.waiter once now() >= timer.at. The timer must stay alive until then or cancel().
   virtual void arm(Timer& timer) = 0;

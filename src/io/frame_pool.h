@@ -1,6 +1,6 @@
-// Memory of coroutine frames, kept in free lists by size so that the data path allocates nothing once
-// it is warm. One pool a thread; a frame must be freed on the thread that made it (a volume lives on one
-// loop for life).
+// Memory of coroutine frames, kept in free lists by size so that the data path allocates nothing
+// once it is warm. One pool a thread; a frame must be freed on the thread that made it (a volume
+// lives on one loop for life).
 #pragma once
 
 #include <cstddef>

@@ -22,9 +22,10 @@ Result<void> check_filesystem(int fd) {
   struct statfs filesystem{};
   if (::fstatfs(fd, &filesystem) != 0) return fail(Code::kIoError, "cannot statfs", errno);
   if (filesystem.f_type != TMPFS_MAGIC && filesystem.f_type != RAMFS_MAGIC) {
-    return fail(Code::kUnsupported,
-                "the scratch area must be on tmpfs, which loses it with the machine's power: use a run_dir "
-                "under /run");
+    return fail(
+        Code::kUnsupported,
+        "the scratch area must be on tmpfs, which loses it with the machine's power: use a run_dir "
+        "under /run");
   }
   return {};
 }
@@ -49,16 +50,16 @@ Result<void> give_size(int fd, size_t size_bytes) {
                 "there is a scratch area of another size: remove it only after a clean stop");
   }
   if (::fallocate(fd, 0, 0, size) != 0) {
-    return fail(errno == ENOSPC ? Code::kNoSpace : Code::kIoError, "cannot reserve the scratch area",
-                errno);
+    return fail(errno == ENOSPC ? Code::kNoSpace : Code::kIoError,
+                "cannot reserve the scratch area", errno);
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<MappedScratch>> MappedScratch::open(const std::string& path, size_t size_bytes,
-                                                           Duration lock_wait) {
+Result<std::unique_ptr<MappedScratch>> MappedScratch::open(const std::string& path,
+                                                           size_t size_bytes, Duration lock_wait) {
   if (size_bytes == 0 || size_bytes % kBlockSize != 0) {
     return fail(Code::kInvalidArgument, "the size is not a positive multiple of 4096 bytes");
   }
@@ -71,8 +72,8 @@ Result<std::unique_ptr<MappedScratch>> MappedScratch::open(const std::string& pa
   }
   TRY(lock(file.get(), lock_wait));
   TRY(give_size(file.get(), size_bytes));
-  void* memory = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                        file.get(), 0);
+  void* memory =
+      ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.get(), 0);
   if (memory == MAP_FAILED) return fail(Code::kIoError, "cannot map the scratch area", errno);
   // Best effort: without the right to lock (RLIMIT_MEMLOCK) the pages are at least there now.
   static_cast<void>(::mlock(memory, size_bytes));

@@ -15,7 +15,8 @@ constexpr size_t kSize = size_t{64} << 10;
 
 class MappedScratchTest : public ::testing::Test {
  protected:
-  Result<std::unique_ptr<MappedScratch>> open(size_t size = kSize, Duration wait = Duration::zero()) {
+  Result<std::unique_ptr<MappedScratch>> open(size_t size = kSize,
+                                              Duration wait = Duration::zero()) {
     return MappedScratch::open(directory_.file("scratch"), size, wait);
   }
   TestDirectory directory_{"/dev/shm"};
@@ -26,7 +27,8 @@ TEST_F(MappedScratchTest, IsZeroWhenNew) {
   ASSERT_TRUE(scratch.has_value()) << to_string(scratch.error());
   MutableBuffer memory = (*scratch)->memory();
   EXPECT_EQ(memory.size(), kSize);
-  EXPECT_TRUE(std::all_of(memory.begin(), memory.end(), [](std::byte b) { return b == std::byte{0}; }));
+  EXPECT_TRUE(
+      std::all_of(memory.begin(), memory.end(), [](std::byte b) { return b == std::byte{0}; }));
 }
 
 TEST_F(MappedScratchTest, OutlivesAKilledProcess) {

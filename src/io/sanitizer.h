@@ -1,5 +1,5 @@
-// What pooled memory tells the address sanitizer, so that use after give-back is found in spite of the
-// pool. Nothing in other builds.
+// What pooled memory tells the address sanitizer, so that use after give-back is found in spite of
+// the pool. Nothing in other builds.
 #pragma once
 
 #include <cstddef>

@@ -17,7 +17,8 @@ constexpr std::string_view kUnixPrefix = "unix:";
 Result<SocketAddress> parse_unix(std::string_view path) {
   sockaddr_un unix_address{};
   unix_address.sun_family = AF_UNIX;
-  if (path.empty()) return fail(Code::kInvalidArgument, "unix: needs a path, such as unix:/run/x.sock");
+  if (path.empty())
+    return fail(Code::kInvalidArgument, "unix: needs a path, such as unix:/run/x.sock");
   if (path.size() >= sizeof unix_address.sun_path || path.find('\0') != path.npos) {
     return fail(Code::kInvalidArgument, "the path of a unix socket has at most 107 bytes");
   }

@@ -1,5 +1,5 @@
-// Address texts as the kernel wants them: "10.0.0.1:9470", "[::1]:9470", "unix:/run/cleat/nbd.sock".
-// Numbers only: names are resolved elsewhere, never on a data thread.
+// Address texts as the kernel wants them: "10.0.0.1:9470", "[::1]:9470",
+// "unix:/run/cleat/nbd.sock". Numbers only: names are resolved elsewhere, never on a data thread.
 #pragma once
 
 #include <sys/socket.h>

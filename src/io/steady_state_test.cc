@@ -1,6 +1,6 @@
-// Once warm, the data path of this module allocates nothing: a block server that waits for memory whose
-// reclaim waits for the server is a deadlock. Counted by replacing operator new in the test program; not
-// in sanitizer builds, which need their own and do not pool frames.
+// Once warm, the data path of this module allocates nothing: a block server that waits for memory
+// whose reclaim waits for the server is a deadlock. Counted by replacing operator new in the test
+// program; not in sanitizer builds, which need their own and do not pool frames.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -49,8 +49,8 @@ struct World {
 
 Task<void> write_block(World& world, uint64_t index) {
   PooledBuffer buffer = world.pool.take(kBlockSize);
-  Result<void> written =
-      co_await world.disk.write(index * kBlockSize, std::as_const(buffer).span(), WriteMode::kDurable);
+  Result<void> written = co_await world.disk.write(index * kBlockSize, std::as_const(buffer).span(),
+                                                   WriteMode::kDurable);
   if (!written) ++world.failures;
 }
 

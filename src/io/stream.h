@@ -1,9 +1,9 @@
 // Ports: byte streams between nodes. One reader and one writer at a time on a stream.
-// The simulator's network delays, drops connections and cuts links; io/uring_network.h is the real one
-// (TCP with TCP_NODELAY, and unix sockets).
+// The simulator's network delays, drops connections and cuts links; io/uring_network.h is the real
+// one (TCP with TCP_NODELAY, and unix sockets).
 //
-// Threading: every method on the owning loop. Ownership: closing is by destruction, after no operation
-// is pending; shutdown() ends pending ones.
+// Threading: every method on the owning loop. Ownership: closing is by destruction, after no
+// operation is pending; shutdown() ends pending ones.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ namespace cleat::io {
 class Stream {
  public:
   virtual ~Stream() = default;
-  // At least 1 byte. kClosed at the end of the stream and after shutdown(); kUnreachable when reset.
+  // At least 1 byte. kClosed at the end of the stream and after shutdown(); kUnreachable when
+  // reset.
   virtual Task<Result<size_t>> read_some(MutableBuffer into) = 0;
   // All of the parts (at most 64), in order. kUnreachable when reset, kClosed after shutdown().
   virtual Task<Result<void>> write_all(std::span<const ConstBuffer> parts) = 0;
@@ -48,8 +49,8 @@ class Network {
   virtual ~Network() = default;
   // kUnreachable when refused or no route, kTimedOut.
   virtual Task<Result<std::unique_ptr<Stream>>> connect(Address to, Duration timeout) = 0;
-  // kBusy when the address is taken (the real one retries for a moment, since a killed io_uring process
-  // keeps its port a little longer).
+  // kBusy when the address is taken (the real one retries for a moment, since a killed io_uring
+  // process keeps its port a little longer).
   virtual Task<Result<std::unique_ptr<Listener>>> listen(Address at) = 0;
 };
 

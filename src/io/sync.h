@@ -1,6 +1,6 @@
 // Waiting inside one loop: an event that is set once, a queue of waiters, a counter of places.
-// Nothing here is thread-safe: one loop. Waiters are resumed through the executor, in order, never from
-// inside notify().
+// Nothing here is thread-safe: one loop. Waiters are resumed through the executor, in order, never
+// from inside notify().
 #pragma once
 
 #include <coroutine>

@@ -1,15 +1,16 @@
-// Task<T>: a coroutine that starts when it is awaited and gives one T. Nothing here throws: a coroutine
-// that lets an exception out aborts.
+// Task<T>: a coroutine that starts when it is awaited and gives one T. Nothing here throws: a
+// coroutine that lets an exception out aborts.
 //
 // Rules of use (g++ 12.2 miscompiles what breaks them; docs/style.md):
-//   - name a closure or an aggregate before passing it by value to a coroutine: no temporaries of those
+//   - name a closure or an aggregate before passing it by value to a coroutine: no temporaries of
+// those
 //     inside a co_await expression;
 //   - no capturing-lambda coroutines: captures die with the lambda, not with the frame;
 //   - one co_await a statement, never in a condition, a ternary or a catch;
 //   - after each co_await look at the state again.
 //
-// Awaiting resumes the awaited coroutine from inside await_suspend and answers false when it already
-// finished, so a chain of any number of ready awaits uses no stack in any build mode.
+// Awaiting resumes the awaited coroutine from inside await_suspend and answers false when it
+// already finished, so a chain of any number of ready awaits uses no stack in any build mode.
 #pragma once
 
 #include <coroutine>

@@ -1,5 +1,5 @@
-// Tasks that run beside the code that spawned them. Every spawned task belongs to a group; close() waits
-// for all of them, and a group must be empty when it dies.
+// Tasks that run beside the code that spawned them. Every spawned task belongs to a group; close()
+// waits for all of them, and a group must be empty when it dies.
 //
 // Threading: one loop. A task runs at once, up to its first wait, inside spawn().
 #pragma once
@@ -57,7 +57,8 @@ class TaskGroup {
 
   static Detached run(TaskGroup& group, Task<void> task) {
     {
-      // The task's frame, with its parameters, goes before close() returns: what they refer to may then go.
+      // The task's frame, with its parameters, goes before close() returns: what they refer to may
+      // then go.
       Task<void> owned = std::move(task);
       co_await std::move(owned);
     }

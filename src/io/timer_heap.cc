@@ -4,8 +4,8 @@
 
 namespace cleat::io {
 
-// heap_parent of a first child is its parent, of any other child its left sibling: that is enough to
-// unlink a timer from the middle.
+// heap_parent of a first child is its parent, of any other child its left sibling: that is enough
+// to unlink a timer from the middle.
 
 void TimerHeap::insert(Timer& timer) {
   CHECK(!timer.armed, "a timer is armed once at a time");

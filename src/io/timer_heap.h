@@ -1,6 +1,6 @@
-// Armed timers, the earliest first: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) linked
-// through the timers themselves, so arming and cancelling allocate nothing. Arm is O(1), pop and cancel
-// are O(log n) amortised.
+// Armed timers, the earliest first: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986)
+// linked through the timers themselves, so arming and cancelling allocate nothing. Arm is O(1),
+// pop and cancel are O(log n) amortised.
 //
 // Threading: one loop. Ownership: a timer stays alive while it is in the heap.
 #pragma once

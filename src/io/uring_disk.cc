@@ -23,7 +23,8 @@ namespace cleat::io {
 namespace {
 
 constexpr uint64_t kZeroWriteBytes = kMiB;
-constexpr uint32_t kTransferBytesMax = uint32_t{1} << 30;  // the kernel moves less than 2 GiB at once
+constexpr uint32_t kTransferBytesMax = uint32_t{1}
+                                       << 30;  // the kernel moves less than 2 GiB at once
 constexpr Duration kLockRetry = 20ms;
 constexpr Duration kAgainPause = 1ms;  // the device is out of requests: don't spin for one
 
@@ -31,38 +32,33 @@ tl::unexpected<Error> io_failure(const char* what, int negative_errno) {
   int number = -negative_errno;
   switch (number) {
     case ENOSPC:
-    case EDQUOT:
-      return fail(Code::kNoSpace, "the filesystem is full", number);
-    case ECANCELED:
-      return fail(Code::kCancelled, what, number);
-    default:
-      return fail(Code::kIoError, what, number);
+    case EDQUOT: return fail(Code::kNoSpace, "the filesystem is full", number);
+    case ECANCELED: return fail(Code::kCancelled, what, number);
+    default: return fail(Code::kIoError, what, number);
   }
 }
 
 tl::unexpected<Error> open_failure(int number) {
   switch (number) {
     case ENOENT:
-      return fail(Code::kNotFound, "no such file or device: check the path, or create the pool first",
-                  number);
+      return fail(Code::kNotFound,
+                  "no such file or device: check the path, or create the pool first", number);
     case EEXIST:
-      return fail(Code::kAlreadyExists, "the file exists: choose another path or remove it", number);
+      return fail(Code::kAlreadyExists, "the file exists: choose another path or remove it",
+                  number);
     case EBUSY:
       return fail(Code::kBusy, "the device is in use by another process or mounted", number);
     case EACCES:
     case EPERM:
-    case EROFS:
-      return fail(Code::kPermission, "not allowed to open for writing", number);
+    case EROFS: return fail(Code::kPermission, "not allowed to open for writing", number);
     case EINVAL:
       return fail(Code::kUnsupported,
                   "no direct I/O here: use a block device or a file on ext4 or xfs", number);
     case EISDIR:
       return fail(Code::kInvalidArgument, "is a directory: give a file or a block device", number);
     case ENOSPC:
-    case EDQUOT:
-      return fail(Code::kNoSpace, "the filesystem is full", number);
-    default:
-      return fail(Code::kIoError, "cannot open", number);
+    case EDQUOT: return fail(Code::kNoSpace, "the filesystem is full", number);
+    default: return fail(Code::kIoError, "cannot open", number);
   }
 }
 
@@ -86,8 +82,8 @@ Result<uint64_t> size_of(int fd, const struct stat& status) {
   return bytes;
 }
 
-// O_EXCL without O_CREAT means "no other exclusive opener, not mounted" for a block device and nothing
-// for a file.
+// O_EXCL without O_CREAT means "no other exclusive opener, not mounted" for a block device and
+// nothing for a file.
 Result<FileDescriptor> open_exclusive(const std::string& path, Duration wait) {
   constexpr int kFlags = O_RDWR | O_DIRECT | O_CLOEXEC | O_EXCL;
   for (Duration waited{};; waited += kLockRetry) {
@@ -116,7 +112,7 @@ Result<void> sync_directory_of(const std::string& path) {
 
 }  // namespace
 
-// ---- open, create ----------------------------------------------------------------------------------
+// ---- open, create -------------------------------------------------------------------------------
 
 Result<std::unique_ptr<UringDisk>> UringDisk::open(EventLoop& loop, const std::string& path,
                                                    Options options) {
@@ -166,9 +162,10 @@ UringDisk::~UringDisk() {
   ::close(fd_);
 }
 
-// ---- transfers -------------------------------------------------------------------------------------
+// ---- transfers ----------------------------------------------------------------------------------
 
-// The prep function has put fd_ in: a registered file spares the kernel a look-up and its reference.
+// The prep function has put fd_ in: a registered file spares the kernel a look-up and its
+// reference.
 void UringDisk::target(UringOperation& operation) const {
   if (slot_ < 0) return;
   operation.sqe().fd = slot_;
@@ -243,10 +240,10 @@ Task<Result<void>> UringDisk::sync(unsigned flags) {
   co_return Result<void>{};
 }
 
-// ---- growth ----------------------------------------------------------------------------------------
+// ---- growth -------------------------------------------------------------------------------------
 
-// The space is reserved beyond the end of the file and the writes move the end: at any moment everything
-// inside the file was written, also after a crash.
+// The space is reserved beyond the end of the file and the writes move the end: at any moment
+// everything inside the file was written, also after a crash.
 Task<Result<void>> UringDisk::grow(uint64_t new_size_bytes) {
   if (is_block_device_) co_return fail(Code::kUnsupported, "a block device does not grow");
   if (new_size_bytes % kBlockSize != 0 || new_size_bytes < size_bytes_) {
@@ -281,7 +278,8 @@ Task<Result<void>> UringDisk::write_zeros(uint64_t from, uint64_t to) {
   AlignedBuffer zeros(std::min(kZeroWriteBytes, to - from));
   std::memset(zeros.data(), 0, zeros.size());
   while (from < to) {
-    ConstBuffer part = std::as_const(zeros).span().first(std::min<uint64_t>(zeros.size(), to - from));
+    ConstBuffer part =
+        std::as_const(zeros).span().first(std::min<uint64_t>(zeros.size(), to - from));
     Result<void> written = co_await write_unchecked(from, part, 0);
     CO_TRY(written);
     from += part.size();

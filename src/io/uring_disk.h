@@ -1,7 +1,7 @@
 // Disk over a file or a block device, by io_uring with direct I/O. See io/disk.h for the contract.
 //
-// The file is locked against other processes as long as the disk lives (flock for a file, an exclusive
-// open for a block device).
+// The file is locked against other processes as long as the disk lives (flock for a file, an
+// exclusive open for a block device).
 //
 // Threading: the loop's thread; open() may also be called before the loop runs.
 // Ownership: borrows the loop, which outlives it; no operation is pending when it dies.
@@ -18,21 +18,22 @@ namespace cleat::io {
 class UringDisk final : public Disk {
  public:
   struct Options {
-    // How long open() waits for a lock that another holds: a killed process that used io_uring keeps its
-    // files open for a moment. It blocks the thread that long.
+    // How long open() waits for a lock that another holds: a killed process that used io_uring
+    // keeps its files open for a moment. It blocks the thread that long.
     Duration lock_wait = 2s;
   };
 
-  // kNotFound; kBusy when another process uses it; kInvalidArgument for a directory, or a size that is
-  // not a multiple of 4096; kUnsupported where there is no direct I/O; kPermission; kIoError.
+  // kNotFound; kBusy when another process uses it; kInvalidArgument for a directory, or a size
+  // that is not a multiple of 4096; kUnsupported where there is no direct I/O; kPermission;
+  // kIoError.
   static Result<std::unique_ptr<UringDisk>> open(EventLoop& loop, const std::string& path,
                                                  Options options);
   static Result<std::unique_ptr<UringDisk>> open(EventLoop& loop, const std::string& path) {
     return open(loop, path, Options{});
   }
   // Makes a new file of zeros, all of it written and durable when this returns. kAlreadyExists;
-  // kInvalidArgument for a size that is not a positive multiple of 4096; else as grow(). A file that
-  // could not be finished is removed.
+  // kInvalidArgument for a size that is not a positive multiple of 4096; else as grow(). A file
+  // that could not be finished is removed.
   static Task<Result<std::unique_ptr<UringDisk>>> create(EventLoop& loop, std::string path,
                                                          uint64_t size_bytes);
   ~UringDisk() override;
@@ -41,8 +42,8 @@ class UringDisk final : public Disk {
   Task<Result<void>> read(uint64_t offset, MutableBuffer into) override;
   Task<Result<void>> write(uint64_t offset, ConstBuffer from, WriteMode mode) override;
   Task<Result<void>> flush() override;
-  // kBusy while another grow() runs. After an error, or a crash, the file may be larger than it was, but
-  // never has a part that was not written.
+  // kBusy while another grow() runs. After an error, or a crash, the file may be larger than it
+  // was, but never has a part that was not written.
   Task<Result<void>> grow(uint64_t new_size_bytes) override;
 
   bool is_block_device() const { return is_block_device_; }

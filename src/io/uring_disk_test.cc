@@ -263,7 +263,8 @@ TEST_F(UringDiskTest, ABlockDeviceHasItsSizeAndOneOwnerAndDoesNotGrow) {
     EXPECT_EQ(run_to_end(*loop_, (*disk)->grow(4 * kMiB)).error().code, Code::kUnsupported);
     AlignedBuffer out = random_bytes(kBlockSize, 3);
     AlignedBuffer in(kBlockSize);
-    EXPECT_TRUE(run_to_end(*loop_, (*disk)->write(4096, out.span(), WriteMode::kDurable)).has_value());
+    EXPECT_TRUE(
+        run_to_end(*loop_, (*disk)->write(4096, out.span(), WriteMode::kDurable)).has_value());
     EXPECT_TRUE(run_to_end(*loop_, (*disk)->read(4096, in.span())).has_value());
     EXPECT_TRUE(same(in, out));
   }
@@ -275,7 +276,8 @@ Task<void> write_block(UringDisk& disk, uint64_t index, const AlignedBuffer& blo
   if (!result) ++failed;
 }
 
-Task<void> write_all_blocks(UringDisk& disk, const std::vector<AlignedBuffer>& blocks, int& failed) {
+Task<void> write_all_blocks(UringDisk& disk, const std::vector<AlignedBuffer>& blocks,
+                            int& failed) {
   TaskGroup group;
   for (size_t i = 0; i < blocks.size(); ++i) group.spawn(write_block(disk, i, blocks[i], failed));
   co_await group.close();

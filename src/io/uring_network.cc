@@ -41,24 +41,20 @@ void tune(int fd, bool is_unix) {
 
 tl::unexpected<Error> socket_failure(int number) {
   switch (number) {
-    case ECANCELED:
-      return fail(Code::kCancelled, "the loop is shutting down", number);
-    case ETIMEDOUT:
-      return fail(Code::kTimedOut, "no answer to the connection attempt", number);
+    case ECANCELED: return fail(Code::kCancelled, "the loop is shutting down", number);
+    case ETIMEDOUT: return fail(Code::kTimedOut, "no answer to the connection attempt", number);
     case EADDRINUSE:
       return fail(Code::kBusy, "the address is in use: is another process serving it?", number);
     case EADDRNOTAVAIL:
       return fail(Code::kUnreachable, "this machine does not have that address", number);
     case EACCES:
-    case EPERM:
-      return fail(Code::kPermission, "not allowed to use that address", number);
+    case EPERM: return fail(Code::kPermission, "not allowed to use that address", number);
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
       return fail(Code::kLimit, "no descriptors or memory left: raise RLIMIT_NOFILE", number);
-    default:
-      return fail(Code::kUnreachable, "cannot connect", number);
+    default: return fail(Code::kUnreachable, "cannot connect", number);
   }
 }
 
@@ -95,14 +91,15 @@ Result<FileDescriptor> listen_once(const SocketAddress& address) {
   if (!address.is_unix()) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   int number = bind_once(fd.get(), address);
   if (number == 0 && ::listen(fd.get(), kBacklog) != 0) number = errno;
-  if (number == ENOENT) return fail(Code::kNotFound, "the directory of the unix socket is missing", number);
+  if (number == ENOENT)
+    return fail(Code::kNotFound, "the directory of the unix socket is missing", number);
   if (number != 0) return socket_failure(number);
   return fd;
 }
 
 }  // namespace
 
-// ---- listener --------------------------------------------------------------------------------------
+// ---- listener -----------------------------------------------------------------------------------
 
 UringListener::UringListener(EventLoop& loop, FileDescriptor fd, SocketAddress address,
                              bool unlink_at_close)
@@ -146,7 +143,7 @@ void UringListener::close() {
   if (unlink_at_close_) ::unlink(path_of(address_));
 }
 
-// ---- network ---------------------------------------------------------------------------------------
+// ---- network ------------------------------------------------------------------------------------
 
 Task<Result<std::unique_ptr<Stream>>> UringNetwork::connect(Address to, Duration timeout) {
   CO_TRY_ASSIGN(SocketAddress address, parse_address(to));

@@ -1,8 +1,8 @@
 // Network over TCP and unix sockets, by io_uring. See io/stream.h for the contracts.
 //
-// TCP: no delay, keep-alive, and a user timeout: a peer that does not acknowledge data for 10 s is gone
-// even if nobody above asked. A process that is only stopped still acknowledges: slow is not dead.
-// A unix socket's stale file is replaced when nobody answers on it.
+// TCP: no delay, keep-alive, and a user timeout: a peer that does not acknowledge data for 10 s is
+// gone even if nobody above asked. A process that is only stopped still acknowledges: slow is not
+// dead. A unix socket's stale file is replaced when nobody answers on it.
 //
 // Threading: the loop's thread. Ownership: borrows the loop, which outlives all that is made here.
 #pragma once

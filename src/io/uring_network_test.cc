@@ -15,7 +15,8 @@ namespace cleat::io {
 namespace {
 
 TEST(SocketAddress, ReadsWhatItWrites) {
-  for (const char* text : {"1.2.3.4:9470", "[::1]:9470", "127.0.0.1:0", "unix:/run/cleat/nbd.sock"}) {
+  for (const char* text :
+       {"1.2.3.4:9470", "[::1]:9470", "127.0.0.1:0", "unix:/run/cleat/nbd.sock"}) {
     auto parsed = parse_address({text});
     ASSERT_TRUE(parsed.has_value()) << text;
     EXPECT_EQ(format_address(*parsed).text, text);
@@ -24,10 +25,11 @@ TEST(SocketAddress, ReadsWhatItWrites) {
 
 TEST(SocketAddress, RefusesWhatIsNoAddress) {
   std::string long_path = "unix:/" + std::string(200, 'x');
-  for (std::string text : {std::string(), std::string("1.2.3.4"), std::string("1.2.3:1"),
-                           std::string("1.2.3.4:"), std::string("1.2.3.4:65536"), std::string("::1:80"),
-                           std::string("[::1]"), std::string("host:1"), std::string("unix:"),
-                           std::string("1.2.3.4:8 "), std::string("1.2.3.4:-1"), long_path}) {
+  for (std::string text :
+       {std::string(), std::string("1.2.3.4"), std::string("1.2.3:1"), std::string("1.2.3.4:"),
+        std::string("1.2.3.4:65536"), std::string("::1:80"), std::string("[::1]"),
+        std::string("host:1"), std::string("unix:"), std::string("1.2.3.4:8 "),
+        std::string("1.2.3.4:-1"), long_path}) {
     auto parsed = parse_address({text});
     ASSERT_FALSE(parsed.has_value()) << text;
     EXPECT_EQ(parsed.error().code, Code::kInvalidArgument);
@@ -85,7 +87,8 @@ class UringNetworkTest : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<UringNetwork> network_;
 };
 
-Task<void> send(Stream& stream, const std::vector<std::vector<std::byte>>& parts, Result<void>& result) {
+Task<void> send(Stream& stream, const std::vector<std::vector<std::byte>>& parts,
+                Result<void>& result) {
   std::vector<ConstBuffer> views(parts.begin(), parts.end());
   result = co_await stream.write_all(views);
 }

@@ -5,8 +5,8 @@
 //   io_uring_prep_fsync(&operation.sqe(), fd, IORING_FSYNC_DATASYNC);
 //   int result = co_await operation;
 //
-// Lives in the frame of the coroutine that awaits it: costs no allocation. May be filled in and awaited
-// again. -ECANCELED when it was cancelled, timed out, or the loop is shutting down.
+// Lives in the frame of the coroutine that awaits it: costs no allocation. May be filled in and
+// awaited again. -ECANCELED when it was cancelled, timed out, or the loop is shutting down.
 //
 // Threading: the loop's own thread.
 #pragma once
@@ -34,7 +34,8 @@ class UringOperation {
   uint32_t completion_flags() const { return completion_flags_; }
   // True from co_await until the coroutine goes on.
   bool pending() const { return pending_; }
-  // Asks the kernel to end a pending operation; it ends with -ECANCELED, or as if nothing had been asked.
+  // Asks the kernel to end a pending operation; it ends with -ECANCELED, or as if nothing had been
+  // asked.
   void cancel();
 
   bool await_ready();

@@ -15,7 +15,8 @@ constexpr size_t kTransferBytesMax = size_t{1} << 30;
 
 bool should_retry(int result) { return result == -EINTR || result == -EAGAIN; }
 
-// Drops the first `bytes` of parts[first...]; gives the index of the first part that has bytes left.
+// Drops the first `bytes` of parts[first...]; gives the index of the first part that has bytes
+// left.
 size_t advance(std::span<iovec> parts, size_t first, size_t bytes) {
   while (first < parts.size() && bytes >= parts[first].iov_len) bytes -= parts[first++].iov_len;
   if (first < parts.size()) {
@@ -39,8 +40,8 @@ Task<Result<size_t>> UringStream::read_some(MutableBuffer into) {
   int result = -EINTR;
   while (should_retry(result)) {
     if (shut_down_) co_return fail(Code::kClosed, "the stream was shut down");
-    io_uring_prep_recv(&operation.sqe(), fd_.get(), into.data(), std::min(into.size(), kTransferBytesMax),
-                       0);
+    io_uring_prep_recv(&operation.sqe(), fd_.get(), into.data(),
+                       std::min(into.size(), kTransferBytesMax), 0);
     if (poll_first_) operation.sqe().ioprio |= IORING_RECVSEND_POLL_FIRST;
     result = co_await operation;
   }
@@ -64,8 +65,8 @@ Task<Result<void>> UringStream::write_one(ConstBuffer part) {
   UringOperation operation(loop_);
   while (!part.empty()) {
     if (shut_down_) co_return fail(Code::kClosed, "the stream was shut down");
-    io_uring_prep_send(&operation.sqe(), fd_.get(), part.data(), std::min(part.size(), kTransferBytesMax),
-                       MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_send(&operation.sqe(), fd_.get(), part.data(),
+                       std::min(part.size(), kTransferBytesMax), MSG_NOSIGNAL | MSG_WAITALL);
     int result = co_await operation;
     if (should_retry(result)) continue;
     if (result < 0) co_return failure(result);
