@@ -26,6 +26,7 @@ struct FormatOptions {
   PoolIdentity identity;
   uint64_t capacity_bytes = 0;       // what the pool may grow to; regions are laid out for it
   uint64_t journal_bytes = 16 << 20;
+  uint64_t salt = 0;                 // random: seeds the checks, so that no two pools' bytes mix up
   bool overwrite = false;            // format over a valid superblock
 };
 
@@ -42,12 +43,15 @@ struct PoolStats {
   uint64_t journal_bytes = 0;
   uint64_t journal_used_bytes = 0;
   uint64_t superblocks_repaired = 0;  // by this open
+  uint64_t slots_repaired = 0;        // one flipped bit each, by this open
+  uint64_t free_hole_slots = 0;
   bool failed = false;           // a device error on metadata: read-only until reopened
 };
 
 class Pool {
  public:
-  virtual ~Pool() = default;
+  Pool(const Pool&) = delete;
+  ~Pool();
 
   // kAlreadyExists when the disk holds a valid superblock (unless overwrite), kInvalidArgument when it is
   // too small (the least is 256 MiB of capacity).
@@ -59,19 +63,29 @@ class Pool {
                                                       std::unique_ptr<io::Scratch> scratch,
                                                       OpenOptions options);
   // Checkpoints and marks the pool clean. No operation may be under way.
-  virtual io::Task<Result<void>> close() = 0;
+  io::Task<Result<void>> close();
 
-  virtual PoolIdentity identity() const = 0;
-  virtual PoolStats stats() const = 0;
+  PoolIdentity identity() const;
+  PoolStats stats() const;
 
-  virtual std::vector<ReplicaStore*> replicas() = 0;
-  virtual ReplicaStore* find(VolumeId volume) = 0;  // null when there is none
+  std::vector<ReplicaStore*> replicas();
+  ReplicaStore* find(VolumeId volume);  // null when there is none
   // A new, empty replica. kAlreadyExists, kNoSpace (catalog full).
-  virtual io::Task<Result<ReplicaStore*>> create(VolumeId volume, uint64_t size_blocks) = 0;
+  io::Task<Result<ReplicaStore*>> create(VolumeId volume, uint64_t size_blocks);
   // A new replica whose base is a snapshot of another in this pool. kNotFound.
-  virtual io::Task<Result<ReplicaStore*>> clone(VolumeId volume, VolumeId parent, SnapshotId snapshot) = 0;
+  io::Task<Result<ReplicaStore*>> clone(VolumeId volume, VolumeId parent, SnapshotId snapshot);
   // Deletes a replica and its snapshots. Space is free when it returns. kBusy while a clone is based on one.
-  virtual io::Task<Result<void>> remove(VolumeId volume) = 0;
+  io::Task<Result<void>> remove(VolumeId volume);
+
+  // Housekeeping: clears idle intents, checkpoints what a quiet journal holds, marks the newest batch, grows
+  // ahead of need. The owner calls it about every second; one call at a time.
+  io::Task<Result<void>> tick();
+
+ private:
+  friend class PoolCore;
+  explicit Pool(std::unique_ptr<PoolCore> core);
+
+  std::unique_ptr<PoolCore> core_;
 };
 
 }  // namespace cleat::store

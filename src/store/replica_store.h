@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,71 +44,84 @@ struct Usage {
   uint64_t reclaimable_bytes = 0;  // would be freed by deleting all its snapshots
 };
 
+class PoolCore;  // internal: store/pool_core.h
+struct Replica;  // internal: store/replica.h
+
 class ReplicaStore {
  public:
-  virtual ~ReplicaStore() = default;
+  ReplicaStore(const ReplicaStore&) = delete;
+  ~ReplicaStore();
 
-  virtual VolumeId volume() const = 0;
-  virtual uint64_t size_blocks() const = 0;
+  VolumeId volume() const;
+  uint64_t size_blocks() const;
 
   // Writes whole blocks to the top. The first write into a zone since it was clean makes an intent durable
   // first. kNoSpace (nothing changed), kIoError (the blocks' contents are unknown), kOutOfRange.
-  virtual io::Task<Result<void>> write(WriteAt at, ConstBuffer data) = 0;
+  io::Task<Result<void>> write(WriteAt at, ConstBuffer data);
   // Blocks read as zeros afterwards. Frees what nothing else needs and allocates nothing but, where a
   // frozen layer has data below, a hole slot; kNoSpace when those are used up.
-  virtual io::Task<Result<void>> zero(WriteAt at) = 0;
+  io::Task<Result<void>> zero(WriteAt at);
   // Blocks never written read as zeros. kNotFound for an unknown snapshot; kIoError, kCorrupt.
-  virtual io::Task<Result<void>> read(View view, BlockRange range, MutableBuffer into) = 0;
+  io::Task<Result<void>> read(View view, BlockRange range, MutableBuffer into);
   // Flushes the whole pool: one flush serves all who wait for it.
-  virtual io::Task<Result<void>> flush() = 0;
+  io::Task<Result<void>> flush();
 
   // The stored epoch. set_epoch() makes a higher one durable before it returns (R4); the list of recent
   // writes stays. kStaleEpoch when it would go down.
-  virtual Epoch epoch() const = 0;
-  virtual io::Task<Result<void>> set_epoch(Epoch epoch) = 0;
+  Epoch epoch() const;
+  io::Task<Result<void>> set_epoch(Epoch epoch);
 
   // Recent writes (R7): those begun and not yet known to be on every member. In Scratch: a killed process
   // loses none. `recent_lost` is set after a power loss, until clear_recent().
-  virtual std::vector<core::RecentWrite> recent() const = 0;
-  virtual bool recent_lost() const = 0;
-  virtual void known_everywhere(Seq through) = 0;  // every seq up to this one is on every member
-  virtual void clear_recent() = 0;                 // all members are equal: a takeover has ended
+  std::vector<core::RecentWrite> recent() const;
+  bool recent_lost() const;
+  void known_everywhere(Seq through);  // every seq up to this one is on every member
+  void clear_recent();                 // all members are equal: a takeover has ended
 
   // Dirty map (R8, R9): for each 1 MiB region the generation of its last write. After an unclean stop the
   // regions of every open intent zone count as of the highest generation known.
-  virtual Generation generation() const = 0;  // highest ever stamped or set
-  virtual void set_generation(Generation generation) = 0;
-  virtual std::vector<uint64_t> dirty_regions(Generation at_or_above) const = 0;  // region numbers, sorted
+  Generation generation() const;  // highest ever stamped or set
+  void set_generation(Generation generation);
+  std::vector<uint64_t> dirty_regions(Generation at_or_above) const;  // region numbers, sorted
   // Regions below this generation need not be remembered: every replica has them (confirmed, R9).
-  virtual void forget_dirty(Generation below) = 0;
+  void forget_dirty(Generation below);
   // Regions in open intent zones: what may differ between members after a power loss.
-  virtual std::vector<uint64_t> intent_regions() const = 0;
+  std::vector<uint64_t> intent_regions() const;
 
   // Snapshots. freeze(): everything written so far becomes the snapshot, durably, before it returns; no
   // write or zero may be under way. O(1) but for the flush. kAlreadyExists for a known id.
-  virtual io::Task<Result<void>> freeze(SnapshotId id) = 0;
+  io::Task<Result<void>> freeze(SnapshotId id);
   // Oldest first.
-  virtual std::vector<SnapshotId> snapshots() const = 0;
+  std::vector<SnapshotId> snapshots() const;
   // Merges the snapshot's layer into its only child, in the background of other I/O; returns when durable.
   // After a crash it goes on at the next open. kBusy while a clone is based on it. kNotFound.
-  virtual io::Task<Result<void>> delete_snapshot(SnapshotId id) = 0;
+  io::Task<Result<void>> delete_snapshot(SnapshotId id);
   // The top becomes what the snapshot holds; newer snapshots stay. No write or zero may be under way.
-  virtual io::Task<Result<void>> restore(SnapshotId id) = 0;
+  io::Task<Result<void>> restore(SnapshotId id);
 
   // Grows the volume (blocks beyond the old end read as zeros). kInvalidArgument when smaller.
-  virtual io::Task<Result<void>> resize(uint64_t size_blocks) = 0;
+  io::Task<Result<void>> resize(uint64_t size_blocks);
 
   // For rebuild and resync of layers: the next run of blocks at or after `from` that have data (or a hole
   // over data) in the view's own layer chain but not in that of `base`; base none: in no layer at all.
   // Empty range at the end. At most `count_max` blocks.
-  virtual BlockRange next_changed(View view, std::optional<View> base, uint64_t from,
-                                  uint32_t count_max) const = 0;
+  BlockRange next_changed(View view, std::optional<View> base, uint64_t from,
+                                  uint32_t count_max) const;
 
   // Opaque bytes of the volume's metadata record (R11), durable when set_record() returns. Limit: 64 KiB.
-  virtual const std::string& record() const = 0;
-  virtual io::Task<Result<void>> set_record(std::string record) = 0;
+  const std::string& record() const;
+  io::Task<Result<void>> set_record(std::string record);
 
-  virtual Usage usage() const = 0;
+  // Exact. Costs a walk over the volume's extents when it has snapshots.
+  Usage usage() const;
+
+ private:
+  friend class Pool;
+  friend class PoolCore;
+  ReplicaStore(PoolCore& pool, std::unique_ptr<Replica> replica);
+
+  PoolCore& pool_;
+  std::unique_ptr<Replica> replica_;
 };
 
 }  // namespace cleat::store
