@@ -16,8 +16,9 @@ import datetime
 import math
 import random
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, TextIO
+from typing import TextIO
 
 BYTES_PER_COPY = 16_000_000
 STATIONS_PER_COPY = 5

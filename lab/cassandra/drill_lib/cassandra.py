@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from .cluster import Cluster
 from .process import DrillError, wait_until

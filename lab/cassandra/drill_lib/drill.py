@@ -121,12 +121,19 @@ class Drill:
 
     def _take_over(self, epoch: int) -> None:
         attached = threading.Event()
-        watcher = threading.Thread(target=self._watch_fence, args=(epoch, attached), daemon=True)
+        raised: list[tuple[float, int]] = []
+        watch = (epoch, attached, raised)
+        watcher = threading.Thread(target=self._watch_epoch, args=watch, daemon=True)
         watcher.start()
         self._attach_when_possible()
-        self.timeline.mark("attached", self._scene.attachments[-1].since)
+        attached_at = self._scene.attachments[-1].since
         attached.set()
         watcher.join(timeout=ATTACH_SECONDS)
+        if raised:
+            # The epoch is raised before an attach comes back, even where the look at it came later.
+            seen_at, now = raised[0]
+            self.timeline.mark("fenced", min(seen_at, attached_at), f"epoch {epoch} to {now}")
+        self.timeline.mark("attached", attached_at)
         self._scene.mount(MOVED_VOLUME, TAKEOVER)
         self.timeline.mark("mounted")
         self._scene.moved.start()
@@ -149,18 +156,19 @@ class Drill:
                 say(f"attach is tried again: {error}")
                 time.sleep(0.5)
 
-    def _watch_fence(self, before: int, attached: threading.Event) -> None:
-        """Marks `fenced` when the metadata shows a higher epoch; the last look is after attach."""
+    def _watch_epoch(
+        self, before: int, attached: threading.Event, raised: list[tuple[float, int]]
+    ) -> None:
+        """Notes when the metadata shows a higher epoch; the last look is after the attach."""
         last = False
-        while not last:
+        while not last and not raised:
             last = attached.is_set()
             try:
                 epoch = self._scene.volumes.epoch(SURVIVOR, MOVED_VOLUME)
             except DrillError:
                 epoch = before
             if epoch > before:
-                self.timeline.mark("fenced", note=f"epoch {before} to {epoch}")
-                return
+                raised.append((time.time(), epoch))
             attached.wait(0.1)
 
     # The proof

@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from .process import DrillError, end_group
 

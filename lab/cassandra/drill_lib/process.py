@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 
 class DrillError(Exception):

@@ -12,8 +12,9 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any
 
 KEY_FIELDS = 5  # wsid, year, month, day, hour
 TEXT_FIELDS = (0, 10)  # wsid, sky_condition

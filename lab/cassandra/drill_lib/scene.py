@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Callable
 
 from .cassandra import LAB, Cassandra, Site
 from .cluster import Cluster, Volumes
@@ -41,10 +42,10 @@ def say(text: str) -> None:
     print(f"drill: {text}", flush=True)
 
 
-def attempt(what: str, act: Callable[[], object]) -> bool:
+def attempt(what: str, act: Callable[..., object], *words: str) -> bool:
     """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
     try:
-        act()
+        act(*words)
     except (DrillError, OSError) as error:
         print(f"drill: clean-up: could not {what}: {error}", file=sys.stderr, flush=True)
         return False
@@ -122,8 +123,7 @@ class Scene:
         attempt(f"end Cassandra on {SURVIVOR}", self.survivor.kill)
         self._old_ended = attempt(f"end Cassandra on {LOST}", self.lost.kill)
         for volume, node in list(self._mounted.items()):
-            unmount = self.volumes.unmount
-            attempt(f"unmount {volume}", lambda v=volume, n=node: unmount(n, v, DATA))
+            attempt(f"unmount {volume}", self.volumes.unmount, node, volume, DATA)
             del self._mounted[volume]
 
     def bring_node_back(self) -> None:
@@ -131,17 +131,17 @@ class Scene:
             return
         say(f"bringing {LOST} back")
         if self._options.how == "crash":
-            attempt(f"start {LOST}", lambda: self.cluster.start(LOST))
+            attempt(f"start {LOST}", self.cluster.start, LOST)
             self._node_is_away = False
             return
         # What the cut-off node still has mounted is the volume of before the takeover: dead.
         unmount = ["umount", "-l", DATA]
-        attempt(f"unmount on {LOST}", lambda: self.cluster.run(LOST, unmount))
+        attempt(f"unmount on {LOST}", partial(self.cluster.run, LOST, unmount))
         if not self._old_ended:
             # Two members with one identity must never meet: the cut may end only after the old one.
-            attempt(f"crash {LOST}", lambda: self.cluster.crash(LOST))
-            attempt(f"start {LOST}", lambda: self.cluster.start(LOST))
-        attempt(f"heal {LOST}", lambda: self.cluster.heal(LOST))
+            attempt(f"crash {LOST}", self.cluster.crash, LOST)
+            attempt(f"start {LOST}", self.cluster.start, LOST)
+        attempt(f"heal {LOST}", self.cluster.heal, LOST)
         self._node_is_away = False
 
     def wait_replicas_equal(self) -> float:
@@ -149,15 +149,15 @@ class Scene:
         began = time.time()
         for volume in self._created:
             what = f"replicas of {volume} equal"
-            wait_until(what, EQUAL_SECONDS, lambda v=volume: self._equal(v), every=1.0)
+            wait_until(what, EQUAL_SECONDS, partial(self._equal, volume), every=1.0)
         return time.time() - began
 
     def remove_volumes(self) -> None:
         for volume, node in list(self._attached.items()):
-            attempt(f"detach {volume}", lambda v=volume, n=node: self.volumes.detach(n, v))
+            attempt(f"detach {volume}", self.volumes.detach, node, volume)
             del self._attached[volume]
         for volume in list(self._created):
-            attempt(f"delete {volume}", lambda v=volume: self.volumes.delete(SURVIVOR, v))
+            attempt(f"delete {volume}", self.volumes.delete, SURVIVOR, volume)
             self._created.remove(volume)
 
     def _equal(self, volume: str) -> bool:
