@@ -54,6 +54,7 @@ Task<Result<void>> AlignedDevice::read(ByteRange range, MutableBuffer cover) {
 }
 
 Task<Result<void>> AlignedDevice::write(ByteRange range, MutableBuffer cover, WriteFlags flags) {
+  CHECK(range.length > 0, "a write has data");
   CHECK(cover.size() == range.cover().bytes(), "the buffer covers the blocks of the range");
   Ticket ticket(*this, range.cover(), !range.is_aligned());
   if (must_wait(ticket)) co_await wait_for_turn(ticket);
@@ -82,6 +83,7 @@ Task<Result<void>> AlignedDevice::fill_edges(ByteRange range, MutableBuffer cove
 }
 
 Task<Result<void>> AlignedDevice::zero(ByteRange range, WriteFlags flags) {
+  if (range.length == 0) co_return Result<void>{};
   Ticket ticket(*this, range.cover(), !range.is_aligned());
   if (must_wait(ticket)) co_await wait_for_turn(ticket);
   if (range.is_aligned()) co_return co_await zero_blocks(range.cover(), flags);

@@ -25,12 +25,12 @@ class AlignedDevice {
 
   uint64_t size_bytes() const { return device_.size_bytes(); }
 
-  // `cover` holds range.cover() whole, at most kIoBlocksMax blocks, aligned as the device wants its
+  // `range` is not empty; `cover` holds range.cover() whole, at most kIoBlocksMax blocks, aligned as the device wants its
   // memory; the bytes of the range lie at range.skip(). It stays alive until completion.
   io::Task<Result<void>> read(ByteRange range, MutableBuffer cover);
   // The same; bytes of `cover` outside the range are overwritten with what the device holds there.
   io::Task<Result<void>> write(ByteRange range, MutableBuffer cover, engine::WriteFlags flags);
-  // Any length: passed down in pieces.
+  // Any length, none too: passed down in pieces.
   io::Task<Result<void>> zero(ByteRange range, engine::WriteFlags flags);
   // Zeroes only the whole blocks inside the range: for discards, which promise nothing about edges.
   io::Task<Result<void>> discard(ByteRange range, engine::WriteFlags flags);

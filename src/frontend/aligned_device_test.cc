@@ -122,6 +122,18 @@ TEST_F(AlignedDeviceTest, SingleBytesAtTheEdgesOfABlock) {
   }
 }
 
+TEST_F(AlignedDeviceTest, NothingIsZeroedByAnEmptyRange) {
+  for (uint64_t offset : {0ul, 100ul, kBlockSize}) {
+    Result<void> result;
+    ByteRange range{offset, 0};
+    tasks_.spawn(zero_bytes(range, result));
+    tasks_.spawn(discard_bytes(range, result));
+    executor_.run();
+    ASSERT_TRUE(result);
+  }
+  compare();
+}
+
 TEST_F(AlignedDeviceTest, DiscardLeavesPartsOfBlocksAlone) {
   Result<void> result;
   ByteRange range{kSector, 3 * kBlockSize};

@@ -1,5 +1,5 @@
-// Runs a fuzz target without a fuzzing engine: replays files, then mutates them by a seed. A target is one
-// function, as libFuzzer defines it, so that it can be linked with that engine instead:
+// Runs a fuzz target without a fuzzing engine: replays files, then mutates them by a seed. A target
+// is one function, as libFuzzer defines it, so that it can be linked with that engine instead:
 //   extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 //
 //   TARGET [--iterations N] [--seed S] [--size-max BYTES] [FILE_OR_DIRECTORY...]
@@ -90,9 +90,26 @@ std::vector<Input> read_corpus(const std::vector<std::string>& paths) {
 }
 
 // Numbers at which parsers go wrong.
-constexpr uint64_t kEdges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000,
-                               0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
-                               0x8000000000000000, 0xffffffffffffffff, 4096, 4095, 1u << 20};
+constexpr uint64_t kEdges[] = {0,
+                               1,
+                               2,
+                               0x7f,
+                               0x80,
+                               0xff,
+                               0x7fff,
+                               0x8000,
+                               0xffff,
+                               0x10000,
+                               0x7fffffff,
+                               0x80000000,
+                               0xffffffff,
+                               0x100000000,
+                               0x7fffffffffffffff,
+                               0x8000000000000000,
+                               0xffffffffffffffff,
+                               4096,
+                               4095,
+                               1u << 20};
 
 void put_edge(Input& input, Random& random) {
   size_t size = size_t{1} << random.below(4);
@@ -105,7 +122,8 @@ void mutate_once(Input& input, const std::vector<Input>& corpus, Random& random,
   auto place = [&] { return static_cast<ptrdiff_t>(random.below(input.size() + 1)); };
   switch (random.below(7)) {
     case 0:
-      if (!input.empty()) input[random.below(input.size())] ^= static_cast<uint8_t>(1 << random.below(8));
+      if (!input.empty())
+        input[random.below(input.size())] ^= static_cast<uint8_t>(1 << random.below(8));
       break;
     case 1:
       if (!input.empty()) input[random.below(input.size())] = static_cast<uint8_t>(random());
@@ -191,8 +209,9 @@ int fuzz(const Options& options) {
 int main(int argc, char** argv) {
   auto options = cleat::fuzz::parse(std::vector<std::string>(argv + 1, argv + argc));
   if (!options) {
-    std::fprintf(stderr, "usage: %s [--iterations N] [--seed S] [--size-max BYTES] [FILE_OR_DIRECTORY...]\n",
-                 argv[0]);
+    std::fprintf(
+        stderr, "usage: %s [--iterations N] [--seed S] [--size-max BYTES] [FILE_OR_DIRECTORY...]\n",
+        argv[0]);
     return 2;
   }
   return cleat::fuzz::fuzz(*options);

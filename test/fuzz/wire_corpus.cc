@@ -72,10 +72,12 @@ Bytes hello() {
   return encode_hello(hello);
 }
 
-bool put(const std::filesystem::path& directory, const std::string& name, char kind, const Bytes& bytes) {
+bool put(const std::filesystem::path& directory, const std::string& name, char kind,
+         const Bytes& bytes) {
   std::ofstream file(directory / name, std::ios::binary);
   file.put(kind);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   return file.good();
 }
 

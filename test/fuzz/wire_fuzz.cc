@@ -1,8 +1,8 @@
 // Fuzz target of the wire protocol. The first byte of an input says which parser gets the rest:
 //   0 a header            4 the bytes that reach a server after its handshake
 //   1 a hello             5 the bytes that reach a client with calls under way
-//   2 small payloads      6 as 4, 7 as 5, but checksums are put right first, so that what is behind them
-//   3 a whole handshake       is reached
+//   2 small payloads      6 as 4, 7 as 5, but checksums are put right first, so that what is behind
+//   them 3 a whole handshake       is reached
 #include <cstdint>
 #include <cstring>
 #include <vector>

@@ -10,9 +10,10 @@ start_keeper
 start_server --size 128M --latency 300us
 note "device $device, $seconds s of kills"
 
-fio --name=restart --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --rwmixread=30 \
-  --bsrange=4k-256k --blockalign=4k --iodepth=16 --size=128M --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
-  --runtime="$seconds" --time_based --continue_on_error=none --output="$work/fio.log" &
+# Two jobs, each in its half: small writes, and ones that the kernel splits.
+fio --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --rwmixread=30 --iodepth=16 --verify=crc32c \
+  --verify_fatal=1 --verify_backlog=256 --verify_state_save=0 --runtime="$seconds" --time_based --output="$work/fio.log" \
+  --name=small --bs=4k --offset=0 --size=64M --name=large --bs=512k --offset=64M --size=64M &
 fio_pid=$!
 
 kills=0

@@ -31,6 +31,7 @@ struct Settings {
   std::string volume = "memory";
   uint64_t volume_id = 1;
   std::vector<std::string> nbd;
+  uint32_t nbd_block_bytes = 4096;
   std::string run_dir;
   Duration latency{};
 };
@@ -44,6 +45,10 @@ void declare(OptionSet& set, Settings& settings) {
   set.add(&settings.volume, {.name = "volume", .help = "Name of the volume."});
   set.add(&settings.volume_id, {.name = "volume-id", .help = "Number of the volume.", .min = 1});
   set.add(&settings.nbd, {.name = "nbd", .help = "Addresses to serve NBD at."});
+  set.add(&settings.nbd_block_bytes, {.name = "nbd-block",
+                                      .help = "Block size that NBD clients are told.",
+                                      .min = 1,
+                                      .max = 4096});
   set.add(&settings.run_dir,
           {.name = "run-dir", .help = "Serve FUSE with the keeper of this directory."});
   set.add(&settings.latency, {.name = "latency", .help = "Longest random delay of an operation."});
@@ -106,7 +111,8 @@ io::Task<Result<void>> serve(io::EventLoop& loop, const Settings& settings, Sign
   device.set_size(settings.size_bytes);
   if (settings.latency > Duration::zero()) device.set_latency(settings.latency, 1);
   AlignedDevice aligned(loop, pool, device);
-  NbdService nbd(loop, pool, aligned, settings.volume);
+  nbd::ExportOptions export_options{.minimum_block_bytes = settings.nbd_block_bytes};
+  NbdService nbd(loop, pool, aligned, settings.volume, export_options);
   FuseService fuse(loop, pool, aligned);
   Result<void> result = co_await nbd.listen(settings.nbd);
   if (result && !settings.run_dir.empty()) {

@@ -14,6 +14,9 @@ class Connection;
 
 struct ExportOptions {
   bool is_read_only = false;
+  // What clients are told to align to: a power of two up to 4096. Volumes are 4Kn devices, in whatever way
+  // they are attached; with less, good clients (libnbd, qemu) send smaller requests, which work too.
+  uint32_t minimum_block_bytes = 4096;
 };
 
 // Threading: the loop that owns the volume and runs the server. Ownership: borrows the device; close()
@@ -28,6 +31,7 @@ class Export {
   const std::string& name() const { return name_; }
   frontend::AlignedDevice& device() { return device_; }
   bool is_read_only() const { return options_.is_read_only; }
+  uint32_t minimum_block_bytes() const { return options_.minimum_block_bytes; }
   // TransmissionFlag bits.
   uint16_t transmission_flags() const;
 

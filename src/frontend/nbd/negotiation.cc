@@ -137,7 +137,7 @@ void Negotiation::describe(uint32_t option, Export& volume, bool wants_name,
 
   append_reply_header(out, option, OptionReply::kInfo, 14);
   append(out, static_cast<uint16_t>(Info::kBlockSize));
-  append(out, kMinimumBlockBytes);
+  append(out, volume.minimum_block_bytes());
   append(out, kPreferredBlockBytes);
   append(out, kPayloadBytesMax);
 

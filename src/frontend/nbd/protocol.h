@@ -84,7 +84,5 @@ inline constexpr size_t kOptionBytesMax = 16 * 1024;  // longer options end the 
 inline constexpr uint32_t kOptionsMax = 1024;  // and so does a client that never comes to an end
 inline constexpr uint32_t kPayloadBytesMax = 32u << 20;  // of a READ or WRITE
 inline constexpr uint32_t kPreferredBlockBytes = 4096;
-// Advertised so that good clients align; smaller requests work too (frontend/aligned_device.h).
-inline constexpr uint32_t kMinimumBlockBytes = 4096;
 
 }  // namespace cleat::nbd

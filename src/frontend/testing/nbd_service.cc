@@ -5,8 +5,10 @@
 namespace cleat::frontend {
 
 NbdService::NbdService(io::EventLoop& loop, io::BufferPool& pool, AlignedDevice& device,
-                       std::string name)
-    : network_(loop), export_(loop, device, std::move(name)), server_(loop, pool, directory_) {
+                       std::string name, nbd::ExportOptions options)
+    : network_(loop),
+      export_(loop, device, std::move(name), options),
+      server_(loop, pool, directory_) {
   directory_.add(export_);
 }
 

@@ -12,7 +12,8 @@ namespace cleat::frontend {
 
 class NbdService {
  public:
-  NbdService(io::EventLoop& loop, io::BufferPool& pool, AlignedDevice& device, std::string name);
+  NbdService(io::EventLoop& loop, io::BufferPool& pool, AlignedDevice& device, std::string name,
+             nbd::ExportOptions options);
   io::Task<Result<void>> listen(std::vector<std::string> addresses);
   io::Task<void> close();
 
