@@ -90,7 +90,6 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   }
   if (gate_.aborted()) co_return fail(*gate_.aborted());
 
-  open_ = true;
   Epoch epoch = record().epoch;
   Membership::Change opened = [epoch](core::VolumeRecord& next) -> Result<void> {
     next.opened = epoch;

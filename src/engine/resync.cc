@@ -30,9 +30,9 @@ std::vector<uint64_t> sorted_union(std::vector<uint64_t> a, const std::vector<ui
 }  // namespace
 
 io::Task<void> Volume::resync_loop() {
-  while (!stopping_ && !gate_.aborted()) {
+  while (!ending()) {
     for (core::MemberIndex member : membership_.set().behind()) {
-      if (stopping_ || gate_.aborted()) break;
+      if (ending()) break;
       auto result = co_await resync(member);
       resync_progress_.member = core::kNoMember;
       if (result) continue;
@@ -40,7 +40,7 @@ io::Task<void> Volume::resync_loop() {
                 to_string(result.error()));
     }
     TimePoint again = context_.executor.now() + kResyncRetry;
-    while (!stopping_ && !gate_.aborted() && context_.executor.now() < again) {
+    while (!ending() && context_.executor.now() < again) {
       co_await ticked_.wait();
     }
   }
@@ -202,7 +202,7 @@ io::Task<Result<void>> Volume::resync_region(core::MemberIndex member, uint64_t 
   CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kCopy, range));
   gate_.start(id, {});
   Result<void> result;
-  bool wanted = !stopping_ && membership_.set().syncing().contains(member);
+  bool wanted = !ending() && membership_.set().syncing().contains(member);
   core::MemberIndex source = read_source({});
   if (!wanted || source == core::kNoMember) {
     result = fail(Code::kCancelled, "the replica failed, or there is none to copy from");

@@ -113,9 +113,9 @@ io::Task<void> Volume::on_all(core::MemberSet members, wire::Header request) {
 
 io::Task<Result<void>> Volume::detach() {
   Result<void> result;
-  stopping_ = true;  // no resync, no heartbeat begins any more
+  detaching_ = true;
   co_await gate_.drained();
-  if (!gate_.aborted()) result = co_await flush();
+  if (!gate_.aborted()) result = co_await flush_members(membership_.set().wait_for());
   if (result && !gate_.aborted()) {
     wire::Header request;
     request.type = wire::Type::kClearRecent;
@@ -137,7 +137,6 @@ io::Task<Result<void>> Volume::detach() {
 
 io::Task<void> Volume::stop() {
   stopping_ = true;
-  open_ = false;
   gate_.abort(Error{Code::kClosed, 0, "the volume was detached"});
   membership_.stop();
   ticked_.notify_all();

@@ -46,8 +46,8 @@ class Volume final : public BlockDevice {
                                                           AttachRequest request);
   ~Volume() override;
 
-  // Flushes, makes the members equal, and writes the clean detach. No operation of a frontend may be under
-  // way or come later. On an error the volume is stopped all the same, and its record says it is unclean.
+  // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the clean detach.
+  // On an error the volume is stopped all the same, and its record says it is unclean.
   io::Task<Result<void>> detach();
   // Ends everything at once, as a killed process would: operations fail with kClosed.
   io::Task<void> stop();
@@ -108,6 +108,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> removals_done();
   io::Task<Result<void>> adjust_member(core::MemberIndex member, const FenceAnswer& answer);
   core::MemberIndex local_member() const;
+  bool ending() const { return stopping_ || detaching_ || gate_.aborted().has_value(); }
 
   // volume_io.cc
   io::Task<Result<void>> change(wire::Type type, BlockRange range, ConstBuffer data,
@@ -120,7 +121,7 @@ class Volume final : public BlockDevice {
   io::Task<void> repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range);
   io::Task<Result<void>> wait_for_lease();
   core::MemberIndex read_source(core::MemberSet exclude);
-  Result<void> check_range(BlockRange range) const;
+  Result<void> check_operation(BlockRange range) const;
   // Waits for a last member that failed (R10); false when the operation should fail with `result`.
   io::Task<bool> wait_for_return(core::MemberIndex member, Error& result);
 
@@ -165,7 +166,7 @@ class Volume final : public BlockDevice {
   Seq stabilized_;              // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;        // operations that wait for a member to return
-  bool open_ = false;
+  bool detaching_ = false;
   bool stopping_ = false;
 };
 

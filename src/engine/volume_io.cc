@@ -27,7 +27,8 @@ struct Volume::WriteContext {
   Result<void> result;  // of the whole operation, when it can't succeed
 };
 
-Result<void> Volume::check_range(BlockRange range) const {
+Result<void> Volume::check_operation(BlockRange range) const {
+  if (detaching_) return fail(Code::kClosed, "the volume is being detached");
   if (range.count == 0 || range.count > kIoBlocksMax) {
     return fail(Code::kInvalidArgument, "an operation has 1 to 1024 blocks");
   }
@@ -55,7 +56,7 @@ io::Task<Result<void>> Volume::zero(BlockRange range, WriteFlags flags) {
 
 io::Task<Result<void>> Volume::change(wire::Type type, BlockRange range, ConstBuffer data,
                                       WriteFlags flags) {
-  CO_TRY(check_range(range));
+  CO_TRY(check_operation(range));
   CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kWrite, range));
   WriteContext context;
   context.id = id;
@@ -195,7 +196,7 @@ core::MemberIndex Volume::read_source(core::MemberSet exclude) {
 }
 
 io::Task<Result<void>> Volume::read(BlockRange range, MutableBuffer into) {
-  CO_TRY(check_range(range));
+  CO_TRY(check_operation(range));
   TimePoint begun = context_.executor.now();
   // Behind the writes that it overlaps: what a read has returned, a later read returns too, from whatever
   // replica.
@@ -274,7 +275,7 @@ io::Task<Result<void>> Volume::wait_for_lease() {
 
 io::Task<Result<void>> Volume::flush() {
   TimePoint begun = context_.executor.now();
-  if (gate_.aborted()) co_return fail(*gate_.aborted());
+  if (detaching_) co_return fail(Code::kClosed, "the volume is being detached");
   auto result = co_await flush_members(membership_.set().wait_for());
   ++counters_.flushes;
   counters_.flush_ns += elapsed_ns(begun, context_.executor.now());

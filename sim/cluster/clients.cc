@@ -1,0 +1,102 @@
+// The load: clients of whatever node has the volume open, also one that was cut off and does not know it.
+#include <cstring>
+
+#include "sim/cluster/cluster.h"
+
+namespace cleat::sim {
+namespace {
+
+// A block of a value: the value in every eighth byte group, so that a torn block shows.
+void fill_block(std::byte* block, Value value) {
+  for (size_t at = 0; at < kBlockSize; at += sizeof value) std::memcpy(block + at, &value, sizeof value);
+}
+
+constexpr Value kTorn = ~Value{0};
+
+Value value_of(const std::byte* block) {
+  Value first;
+  std::memcpy(&first, block, sizeof first);
+  for (size_t at = 0; at < kBlockSize; at += sizeof first) {
+    if (std::memcmp(block + at, &first, sizeof first) != 0) return kTorn;
+  }
+  return first;
+}
+
+}  // namespace
+
+io::Task<void> Cluster::client(uint64_t number) {
+  Random random(options_.seed * 1000 + number);
+  while (!load_stopped_) {
+    std::vector<Process*> candidates;
+    for (Node& node : nodes_) {
+      if (node.process && node.process->volume() != nullptr) candidates.push_back(node.process.get());
+    }
+    if (candidates.empty()) {
+      co_await loop_.sleep(5ms);
+      continue;
+    }
+    Process* chosen = candidates[random.below(candidates.size())];
+    std::shared_ptr<engine::Volume> volume = chosen->shared_volume();
+    co_await one_operation(*volume, random);
+    auto pause = std::chrono::microseconds(static_cast<int64_t>(random.below(3000)));
+    co_await loop_.sleep(pause);
+  }
+}
+
+io::Task<void> Cluster::one_operation(engine::Volume& volume, Random& random) {
+  ++result_.operations;
+  size_t count = random.chance(0.8) ? 1 : random.between(1, 4);
+  size_t first = random.below(kHotBlocks - count + 1);
+  uint64_t dice = random.below(100);
+  if (dice < 45) {
+    bool fua = random.chance(0.1);
+    return do_write(volume, first, count, fua);
+  }
+  if (dice < 90) return do_read(volume, first, count);
+  return do_flush(volume);
+}
+
+io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t count, bool fua) {
+  // Hot blocks lie in runs, so that an operation of several blocks is one range of the volume.
+  while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
+  AlignedBuffer data(count * kBlockSize);
+  std::vector<BlockHistory::WriteId> ids;
+  for (size_t i = 0; i < count; ++i) {
+    Value value = history_.next_value();
+    fill_block(data.data() + i * kBlockSize, value);
+    ids.push_back(history_.block(first + i).begin_write(value, loop_.now()));
+  }
+  BlockRange range{block_of(first), static_cast<uint32_t>(count)};
+  auto flags = fua ? engine::WriteFlags::kFua : engine::WriteFlags::kNone;
+  auto written = co_await volume.write(range, data.span(), flags);
+  if (!written) co_return;
+  ++result_.acknowledged;
+  for (size_t i = 0; i < count; ++i) history_.block(first + i).end_write(ids[i], loop_.now());
+  if (fua) {
+    for (size_t i = 0; i < count; ++i) history_.block(first + i).make_durable(ids[i]);
+  }
+}
+
+io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t count) {
+  while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
+  AlignedBuffer data(count * kBlockSize);
+  TimePoint begun = loop_.now();
+  BlockRange range{block_of(first), static_cast<uint32_t>(count)};
+  auto read = co_await volume.read(range, data.span());
+  if (!read) co_return;
+  ++result_.acknowledged;
+  for (size_t i = 0; i < count; ++i) {
+    Value value = value_of(data.data() + i * kBlockSize);
+    if (value == kTorn && !with_power_loss_) wrong("a read returned a torn block");
+    if (value == kTorn) continue;
+    history_.block(first + i).end_read(value, begun, loop_.now());
+  }
+}
+
+io::Task<void> Cluster::do_flush(engine::Volume& volume) {
+  TimePoint begun = loop_.now();
+  auto flushed = co_await volume.flush();
+  if (flushed) history_.flushed(begun);
+}
+
+}  // namespace cleat::sim

@@ -1,0 +1,105 @@
+#include "sim/cluster/planted_bug.h"
+
+#include <algorithm>
+
+#include "engine/payloads.h"
+
+namespace cleat::sim {
+namespace {
+
+class BuggyMember final : public engine::Member {
+ public:
+  BuggyMember(PlantedBug bug, std::unique_ptr<engine::Member> member)
+      : bug_(bug), member_(std::move(member)) {}
+
+  io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
+                                      MutableBuffer into, Duration timeout) override {
+    bool change = request.type == wire::Type::kWrite || request.type == wire::Type::kZero;
+    if (bug_ == PlantedBug::kAcknowledgeEarly && change && ++changes_ % 16 == 0) co_return request;
+    if (bug_ == PlantedBug::kSkipFlush && request.type == wire::Type::kFlush) co_return request;
+    if (bug_ == PlantedBug::kSkipCopy && request.type == wire::Type::kDigest) {
+      std::ranges::fill(into, std::byte{0x5a});
+      co_return request;
+    }
+    auto reply = co_await member_->call(request, payload, into, timeout);
+    bool forgive = (bug_ == PlantedBug::kIgnoreErrors && change) ||
+                   (bug_ == PlantedBug::kNoLease && request.type == wire::Type::kHeartbeat);
+    if (!reply && forgive) co_return request;
+    co_return reply;
+  }
+
+  io::Task<Result<engine::Answer>> query(const wire::Header& request, ConstBuffer payload,
+                                         Duration timeout) override {
+    auto answer = co_await member_->query(request, payload, timeout);
+    if (!answer) co_return answer;
+    if (bug_ == PlantedBug::kForgetDirty && request.type == wire::Type::kDirtyRegions) {
+      answer->payload.clear();
+    }
+    if (bug_ == PlantedBug::kLoseRecent && request.type == wire::Type::kFence) {
+      auto fence = engine::decode_fence(answer->payload);
+      if (fence) {
+        fence->reply.recent.clear();
+        answer->payload = engine::encode_fence(*fence);
+      }
+    }
+    co_return answer;
+  }
+
+  void give_up() override { member_->give_up(); }
+
+ private:
+  PlantedBug bug_;
+  std::unique_ptr<engine::Member> member_;
+  uint64_t changes_ = 0;
+};
+
+}  // namespace
+
+const std::vector<PlantedBugName>& planted_bug_names() {
+  static const std::vector<PlantedBugName> names = {
+      {PlantedBug::kNone, "none"},
+      {PlantedBug::kAcknowledgeEarly, "acknowledge-early"},
+      {PlantedBug::kIgnoreEpoch, "ignore-epoch"},
+      {PlantedBug::kIgnoreErrors, "ignore-errors"},
+      {PlantedBug::kForgetDirty, "forget-dirty"},
+      {PlantedBug::kLoseRecent, "lose-recent"},
+      {PlantedBug::kLieAboutRemoval, "lie-about-removal"},
+      {PlantedBug::kSkipFlush, "skip-flush"},
+      {PlantedBug::kNoLease, "no-lease"},
+      {PlantedBug::kSkipCopy, "skip-copy"},
+  };
+  return names;
+}
+
+std::optional<PlantedBug> planted_bug(std::string_view name) {
+  for (const PlantedBugName& known : planted_bug_names()) {
+    if (known.name == name) return known.bug;
+  }
+  return std::nullopt;
+}
+
+std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
+                                      bool remote) {
+  switch (bug) {
+    case PlantedBug::kNone:
+    case PlantedBug::kIgnoreEpoch:
+    case PlantedBug::kLieAboutRemoval: return member;
+    case PlantedBug::kAcknowledgeEarly:
+    case PlantedBug::kSkipFlush:
+    case PlantedBug::kNoLease:
+      if (!remote) return member;
+      break;
+    default: break;
+  }
+  return std::make_unique<BuggyMember>(bug, std::move(member));
+}
+
+io::Task<wire::Reply> EpochBlindHandler::handle(wire::Message request) {
+  Epoch stored = stored_(request.header.volume);
+  if (request.header.epoch < stored) request.header.epoch = stored;
+  io::Task<wire::Reply> task = service_.handle(std::move(request));
+  wire::Reply reply = co_await std::move(task);
+  co_return reply;
+}
+
+}  // namespace cleat::sim

@@ -1,0 +1,53 @@
+// Bugs put in on purpose, between the primary and its replicas, to prove that the simulator would notice
+// them. None of them is in the code that ships: they are wrappers around its ports.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/member.h"
+#include "wire/request_handler.h"
+
+namespace cleat::sim {
+
+enum class PlantedBug : uint8_t {
+  kNone,
+  kAcknowledgeEarly,   // R1: a write to a remote replica is acknowledged and may not have been done
+  kIgnoreEpoch,        // R4: replicas serve messages of any epoch
+  kIgnoreErrors,       // R9: a failed write is taken for done
+  kForgetDirty,        // R8: a dirty map answers that nothing was written
+  kLoseRecent,         // R7: replicas report no recent writes
+  kLieAboutRemoval,    // R2: the metadata transaction is reported as stored and was not
+  kSkipFlush,          // R1: a flush of a remote replica is acknowledged and was not done
+  kNoLease,            // R5: silent replicas count as having answered
+  kSkipCopy,           // R8: a replica is let in without a copy
+};
+
+// The bugs by name, for the command line; kNone is "none".
+struct PlantedBugName {
+  PlantedBug bug;
+  std::string_view name;
+};
+const std::vector<PlantedBugName>& planted_bug_names();
+std::optional<PlantedBug> planted_bug(std::string_view name);
+
+// The member with the bug, if the bug is one of members.
+std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
+                                      bool remote);
+
+// For kIgnoreEpoch: the replicas' service behind a door that lets every epoch in.
+class EpochBlindHandler final : public wire::RequestHandler {
+ public:
+  EpochBlindHandler(wire::RequestHandler& service, std::function<Epoch(VolumeId)> stored)
+      : service_(service), stored_(std::move(stored)) {}
+  io::Task<wire::Reply> handle(wire::Message request) override;
+
+ private:
+  wire::RequestHandler& service_;
+  std::function<Epoch(VolumeId)> stored_;
+};
+
+}  // namespace cleat::sim

@@ -1,0 +1,157 @@
+#include "sim/cluster/process.h"
+
+#include "common/log.h"
+#include "engine/remote_member.h"
+
+namespace cleat::sim {
+namespace {
+
+constexpr int64_t kDriftPpmMax = 200;
+
+wire::Identity identity_of(HostIndex host, Random& random) {
+  wire::Identity identity;
+  identity.cluster = "simulated";
+  identity.node = node_of(host);
+  identity.name = "node" + std::to_string(host);
+  identity.secret = "the secret of the simulated cluster";
+  uint64_t seed = random();
+  identity.nonce = [own = Random(seed)]() mutable -> Result<wire::Nonce> {
+    wire::Nonce nonce;
+    for (std::byte& byte : nonce) byte = static_cast<std::byte>(own());
+    return nonce;
+  };
+  return identity;
+}
+
+int64_t random_drift(Random& random) {
+  return static_cast<int64_t>(random.below(2 * kDriftPpmMax + 1)) - kDriftPpmMax;
+}
+
+}  // namespace
+
+NodeId node_of(HostIndex host) { return NodeId(host + 1); }
+PoolId pool_of(HostIndex host) { return PoolId(100 + host); }
+
+Process::Process(ProcessContext context, HostIndex host, std::shared_ptr<Medium> medium,
+                 std::vector<std::byte> scratch)
+    : context_(context),
+      host_(host),
+      executor_(context.loop, random_drift(context.loop.random())),
+      network_(context.fabric, host, executor_),
+      registry_(context.meta, context.loop, host),
+      peers_(executor_, buffers_, network_, identity_of(host, context.loop.random()), {}),
+      service_(executor_, buffers_),
+      epoch_blind_(service_,
+                   [this](VolumeId volume) {
+                     store::ReplicaStore* store = service_.find(volume);
+                     return store == nullptr ? Epoch{} : store->epoch();
+                   }),
+      server_(executor_, buffers_, identity_of(host, context.loop.random()), handler()),
+      medium_(std::move(medium)),
+      owned_disk_(std::make_unique<SimulatedDisk>(context.loop, medium_)),
+      disk_(owned_disk_.get()),
+      owned_scratch_(std::make_unique<SimulatedScratch>(std::move(scratch))),
+      scratch_(owned_scratch_.get()) {
+  registry_.lies_about_removals = context.bug == PlantedBug::kLieAboutRemoval;
+  for (HostIndex other = 0; other < context.hosts; ++other) {
+    if (other != host) peers_.set_address(node_of(other), SimulatedNetwork::address_of(other));
+  }
+}
+
+Process::~Process() = default;
+
+wire::RequestHandler& Process::handler() {
+  if (context_.bug == PlantedBug::kIgnoreEpoch) return epoch_blind_;
+  return service_;
+}
+
+std::unique_ptr<engine::Member> Process::make_member(const core::ReplicaRecord& replica) {
+  bool remote = replica.node != node_of(host_);
+  std::unique_ptr<engine::Member> member;
+  if (remote) {
+    member = std::make_unique<engine::RemoteMember>(peers_, replica.node);
+  } else {
+    member = std::make_unique<engine::LocalMember>(service_);
+  }
+  return plant(context_.bug, std::move(member), remote);
+}
+
+io::Task<Result<void>> Process::start() {
+  store::OpenOptions options;
+  options.identity = store::PoolIdentity{7, node_of(host_), pool_of(host_)};
+  auto pool = co_await store::Pool::open(executor_, std::move(owned_disk_),
+                                         std::move(owned_scratch_), options);
+  if (!pool) co_return fail(pool.error());
+  pool_ = *std::move(pool);
+  for (store::ReplicaStore* replica : pool_->replicas()) service_.add(*replica);
+  if (stopping_) co_return fail(Code::kClosed, "killed while it started");
+  io::Address at = SimulatedNetwork::address_of(host_);
+  CO_TRY_ASSIGN(listener_, co_await network_.listen(at));
+  group_.spawn(serve());
+  group_.spawn(tick());
+  co_return Result<void>{};
+}
+
+io::Task<void> Process::serve() {
+  auto ended = co_await server_.listen(*listener_);
+  (void)ended;
+}
+
+io::Task<void> Process::tick() {
+  while (!stopping_) {
+    auto kept = co_await pool_->tick();
+    if (!kept && !cut_) LOG_DEBUG("host {}: tick: {}", host_, to_string(kept.error()));
+    co_await executor_.sleep(1s);
+  }
+}
+
+io::Task<Result<void>> Process::attach(VolumeId volume, engine::AttachRequest request) {
+  auto factory = [this](const core::ReplicaRecord& replica) { return make_member(replica); };
+  engine::VolumeContext context{executor_, buffers_, registry_, node_of(host_), factory};
+  context.wait_max = 60s;
+  CO_TRY_ASSIGN(std::unique_ptr<engine::Volume> opened,
+                co_await engine::Volume::attach(std::move(context), volume, request));
+  volume_ = std::move(opened);
+  co_return Result<void>{};
+}
+
+io::Task<Result<void>> Process::detach() {
+  std::shared_ptr<engine::Volume> volume = volume_;
+  if (!volume) co_return Result<void>{};
+  auto detached = co_await volume->detach();
+  volume_.reset();
+  co_return detached;
+}
+
+std::vector<std::byte> Process::cut() {
+  cut_ = true;
+  stopping_ = true;
+  std::vector<std::byte> scratch = scratch_->contents();
+  disk_->cut();
+  registry_.end_process();
+  if (executor_.paused()) executor_.resume();
+  return scratch;
+}
+
+io::Task<void> Process::unwind() {
+  stopping_ = true;
+  while (attaching) co_await context_.loop.sleep(10ms);
+  if (volume_) {
+    std::shared_ptr<engine::Volume> volume = volume_;
+    co_await volume->stop();
+    volume_.reset();
+  }
+  if (listener_) listener_->close();
+  co_await server_.close();
+  co_await group_.close();
+  co_await peers_.close();
+  if (pool_) {
+    for (store::ReplicaStore* replica : pool_->replicas()) {
+      co_await service_.remove(replica->volume());
+    }
+    auto closed = co_await pool_->close();
+    if (!closed && !cut_) LOG_WARN("host {}: close: {}", host_, to_string(closed.error()));
+  }
+}
+
+}  // namespace cleat::sim
