@@ -11,7 +11,8 @@ namespace cleat::cli {
 // Names of a kind (kVolume, kNode, ... of verbs.h) from the cluster; empty when it can't be asked.
 using NameSource = std::function<std::vector<std::string>(const std::string& kind)>;
 
-// What the last of `words` (it may be empty) can become, sorted. Words come without the program's name.
+// What the last of `words` (it may be empty) can become, sorted. Words come without the program's
+// name.
 std::vector<std::string> complete(const CLI::App& root, const std::vector<std::string>& words,
                                   const NameSource& names);
 

@@ -34,8 +34,8 @@ class Connection {
  public:
   explicit Connection(ConnectionOptions options);
 
-  // One call: call<Volumes::Stub>(&Volumes::Stub::Create, request). `timeout_min` is for verbs that may
-  // take long; a --timeout given by a person goes before it.
+  // One call: call<Volumes::Stub>(&Volumes::Stub::Create, request). `timeout_min` is for verbs that
+  // may take long; a --timeout given by a person goes before it.
   template <class Service, class Request, class Response>
   tl::expected<Response, CallFailure> call(
       grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Request&, Response*),

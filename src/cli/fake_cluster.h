@@ -1,5 +1,5 @@
-// A cleatd that says what a test tells it to, on a unix socket of its own: what the verbs send and how
-// they show the answers is tested against it.
+// A cleatd that says what a test tells it to, on a unix socket of its own: what the verbs send and
+// how they show the answers is tested against it.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -1,4 +1,5 @@
-// Values of the API in words. Pure: the same value gives the same text on every machine (times are UTC).
+// Values of the API in words. Pure: the same value gives the same text on every machine (times are
+// UTC).
 #pragma once
 
 #include <string>
@@ -32,7 +33,8 @@ std::string format_progress(const api::ResyncProgress& progress);
 // "k=v,x=y" in the order of the keys; "" for none.
 std::string format_labels(const google::protobuf::Map<std::string, std::string>& labels);
 
-// STATUS of the volume list: "up - attached on 10.0.0.2 *"; the star says that the data is not local.
+// STATUS of the volume list: "up - attached on 10.0.0.2 *"; the star says that the data is not
+// local.
 std::string volume_status(const api::Volume& volume);
 // "In sync", "Resync 41.0 % (...)", "Stale, its node does not answer".
 std::string replica_status(const api::Replica& replica);

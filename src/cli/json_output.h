@@ -1,5 +1,5 @@
-// API messages as JSON, for -j: field names as in api/control.proto, numbers as numbers, enums as their
-// lower-case word ("in_sync"), every field present (an unset message is null).
+// API messages as JSON, for -j: field names as in api/control.proto, numbers as numbers, enums as
+// their lower-case word ("in_sync"), every field present (an unset message is null).
 #pragma once
 
 #include <google/protobuf/message.h>

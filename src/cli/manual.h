@@ -1,4 +1,5 @@
-// Help, manual pages and docs/cli.md, all made from the declared verbs: what is declared is documented.
+// Help, manual pages and docs/cli.md, all made from the declared verbs: what is declared is
+// documented.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,7 +15,8 @@ using Path = std::vector<const CLI::App*>;  // root, group, verb
 std::string help_text(const Path& path);
 // docs/cli.md.
 std::string markdown(const CLI::App& root);
-// Manual pages (troff, man macros): file name ("cleat-volume.1") and text, of cleat and of each group.
+// Manual pages (troff, man macros): file name ("cleat-volume.1") and text, of cleat and of each
+// group.
 std::vector<std::pair<std::string, std::string>> manual_pages(const CLI::App& root,
                                                               const std::string& version);
 

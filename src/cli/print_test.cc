@@ -88,7 +88,7 @@ TEST(Table, AlignsByLettersAndTrimsLines) {
   EXPECT_EQ(out.str(), "A    LONG NAME\n\xc3\xa4\xc3\xb6   x\nabc\n");
 }
 
-TEST(VolumeInspect, PrintsLikePxctl) {
+api::Volume resyncing_volume() {
   auto volume = sample_volume("1125771388930868153", "data1");
   attach_sample(volume, "node1", "10.0.0.1", true);
   volume.set_created_unix_ms(kTime);
@@ -112,12 +112,16 @@ TEST(VolumeInspect, PrintsLikePxctl) {
   there->set_pool_id("73");
   there->set_state(api::REPLICA_STATE_STALE);
   *there->mutable_resync() = sample_progress();
+  return volume;
+}
+
+TEST(VolumeInspect, PrintsLikePxctl) {
   api::VolumeStatsResponse stats;
   stats.set_reads(12);
   stats.set_read_bytes(49152);
   stats.set_write_ns(2'500'000);
   std::ostringstream out;
-  print_volume(out, volume, &stats);
+  print_volume(out, resyncing_volume(), &stats);
   EXPECT_EQ(out.str(), R"(Volume : 1125771388930868153
 	Name                 : data1
 	Size                 : 10 GiB

@@ -8,8 +8,8 @@
 
 namespace cleat::cli {
 
-// Parses, runs the chosen verb, prints what it has to say. `arguments` come without the program's name.
-// Answers kExitDone, kExitFailed or kExitUsage; throws nothing.
+// Parses, runs the chosen verb, prints what it has to say. `arguments` come without the program's
+// name. Answers kExitDone, kExitFailed or kExitUsage; throws nothing.
 int run(const std::vector<std::string>& arguments, Terminal& terminal);
 
 }  // namespace cleat::cli

@@ -8,7 +8,8 @@
 
 namespace cleat::cli {
 
-// ID NAME SIZE HA SHARED ENCRYPTED IO_PRIORITY SCALE STATUS, and the footnote where a row has a star.
+// ID NAME SIZE HA SHARED ENCRYPTED IO_PRIORITY SCALE STATUS, and the footnote where a row has a
+// star.
 void print_volume_list(std::ostream& out,
                        const google::protobuf::RepeatedPtrField<api::Volume>& volumes);
 

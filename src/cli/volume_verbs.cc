@@ -97,7 +97,8 @@ Outcome<> inspect_one(Session& session, const std::string& name, nlohmann::order
     list.push_back(to_json(*volume));
     return {};
   }
-  // Figures of I/O are shown where the volume is attached; without them the rest is still worth showing.
+  // Figures of I/O are shown where the volume is attached; without them the rest is still worth
+  // showing.
   if (volume->state() == api::VOLUME_STATE_ATTACHED) {
     api::VolumeStatsRequest stats_request;
     stats_request.set_volume(volume->id());

@@ -1,5 +1,6 @@
-// Where a command line leads, word by word, in the tree of verbs. CLI11 parses values; this finds the
-// verb, names what is unknown and what was probably meant, and tells completion what comes next.
+// Where a command line leads, word by word, in the tree of verbs. CLI11 parses values; this finds
+// the verb, names what is unknown and what was probably meant, and tells completion what comes
+// next.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,8 +21,8 @@ struct Words {
   const CLI::App& verb() const { return *path.back(); }
 };
 
-// `normalized` is verbs by their full names, then options, then "--" and the arguments: CLI11 would take
-// an argument for a verb where it is called like one (a volume "list").
+// `normalized` is verbs by their full names, then options, then "--" and the arguments: CLI11 would
+// take an argument for a verb where it is called like one (a volume "list").
 Words walk(const CLI::App& root, const std::vector<std::string>& words);
 
 // "cleat volume create".

@@ -11,8 +11,9 @@ namespace cleat {
 // (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 
-// The only candidate that begins with the word, or the one with the smallest edit distance; empty when none is close (more than 2 letters and a
-// third of the word differ). The first of equals wins.
+// The only candidate that begins with the word, or the one with the smallest edit distance; empty
+// when none is close (more than 2 letters and a third of the word differ). The first of equals
+// wins.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 // ": did you mean --size?", or empty. `prefix` is put before the candidate.

@@ -1,5 +1,6 @@
-// The value of one option, and its text. Text comes from flags, environment and TOML strings; a size or
-// a duration always carries its unit there, so that no one has to remember which unit a number is in.
+// The value of one option, and its text. Text comes from flags, environment and TOML strings; a
+// size or a duration always carries its unit there, so that no one has to remember which unit a
+// number is in.
 #pragma once
 
 #include <cstdint>

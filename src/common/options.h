@@ -1,16 +1,19 @@
-// Options, declared once. A module has one plain struct of options with its defaults, and one function
-// that declares its fields to an OptionSet: name, bounds, help, whether it reloads live. From that come
-// flags, TOML keys, environment names, --help, docs/reference.md and random values for the simulator.
+// Options, declared once. A module has one plain struct of options with its defaults, and one
+// function that declares its fields to an OptionSet: name, bounds, help, whether it reloads live.
+// From that come flags, TOML keys, environment names, --help, docs/reference.md and random values
+// for the simulator.
 //
 //   struct CacheOptions { uint64_t size_bytes = 64 * kMiB; Duration expiry = 5s; };
 //   void declare(OptionSet& set, CacheOptions& options) {
-//     set.add_size(&options.size_bytes, {.name = "cache.size", .help = "...", .min = 0, .max = kGiB});
-//     set.add(&options.expiry, {.name = "cache.expiry", .help = "...", .reloadable = true});
+//     set.add_size(&options.size_bytes, {.name = "cache.size", .help = "...", .min = 0, .max =
+//     kGiB}); set.add(&options.expiry, {.name = "cache.expiry", .help = "...", .reloadable =
+//     true});
 //   }
 //
-// Name "cache.size" is the TOML key size of table [cache], the flag --cache-size (--cache_size is read
-// too) and the environment name CLEAT_CACHE_SIZE. A flag goes before the environment, that before the
-// file, that before the default. Nothing is read from the process: main hands everything in.
+// Name "cache.size" is the TOML key size of table [cache], the flag --cache-size (--cache_size is
+// read too) and the environment name CLEAT_CACHE_SIZE. A flag goes before the environment, that
+// before the file, that before the default. Nothing is read from the process: main hands everything
+// in.
 //
 // Threading: none; one thread at a time. Ownership: borrows the fields, which must outlive the set.
 #pragma once
@@ -82,8 +85,8 @@ class OptionSet {
   // A TOML file with every option at its present value.
   std::string to_toml() const;
 
-  // Sets bools, and numbers and durations with a declared max, and strings with choices to random values,
-  // often to a bound. Reproducible from the state of `random`.
+  // Sets bools, and numbers and durations with a declared max, and strings with choices to random
+  // values, often to a bound. Reproducible from the state of `random`.
   void randomize(Random& random);
 
   std::vector<std::string> names() const;
@@ -127,8 +130,8 @@ class OptionSet {
   std::vector<Entry> entries_;
 };
 
-// Takes "--NAME VALUE" or "--NAME=VALUE" out of the arguments: for what main needs before the options
-// (--config). Empty when it isn't there; the error when it has no value.
+// Takes "--NAME VALUE" or "--NAME=VALUE" out of the arguments: for what main needs before the
+// options (--config). Empty when it isn't there; the error when it has no value.
 tl::expected<std::string, std::string> take_flag(std::vector<std::string>& arguments,
                                                  std::string_view name);
 // Takes "--NAME" out of the arguments; whether it was there.
