@@ -73,6 +73,9 @@ class Drill:
             self._play()
         except DrillError as error:
             self.findings.failure = str(error)
+        except KeyboardInterrupt:
+            self.findings.failure = "interrupted"
+            raise
         finally:
             self._put_away()
 

@@ -45,8 +45,9 @@ class Timeline:
         self._lock = threading.Lock()
 
     def mark(self, name: str, at: float | None = None, note: str = "") -> None:
+        if name not in STEPS:
+            raise KeyError(f"{name} is no step")
         event = Event(name, time.time() if at is None else at, note)
-        event.label  # a name that is no step is a mistake of the caller
         with self._lock:
             if name in self._events:
                 return
