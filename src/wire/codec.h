@@ -1,4 +1,5 @@
-// Small structured payloads: numbers little-endian one after the other, byte strings after their length.
+// Small structured payloads: numbers little-endian one after the other, byte strings after their
+// length.
 //
 // Threading: none, plain values. Ownership: both borrow the memory they are given.
 #pragma once
@@ -57,8 +58,8 @@ class Reader {
   size_t at_ = 0;
 };
 
-// Puts a payload together in memory of a fixed size. A value that does not fit is left out, and finish()
-// then says kLimit: callers write all fields and check once.
+// Puts a payload together in memory of a fixed size. A value that does not fit is left out, and
+// finish() then says kLimit: callers write all fields and check once.
 class Writer {
  public:
   explicit Writer(MutableBuffer into) : into_(into) {}

@@ -11,15 +11,16 @@ namespace {
 
 constexpr size_t kBufferBytes = 128 * kKiB;
 constexpr size_t kShortReceiveBytes = 4 * kKiB;
-constexpr size_t kDirectBytes = 16 * kKiB;  // what is missing of a payload is received in place from here on
+constexpr size_t kDirectBytes =
+    16 * kKiB;  // what is missing of a payload is received in place from here on
 
 }  // namespace
 
 FrameReader::FrameReader(io::Stream& stream, uint16_t version)
     : stream_(stream), version_(version), buffer_(kBufferBytes) {}
 
-// Receives at least one byte into the buffer. What it holds is less than a header or payload: at the front
-// after this, there is always room.
+// Receives at least one byte into the buffer. What it holds is less than a header or payload: at
+// the front after this, there is always room.
 io::Task<Result<void>> FrameReader::fill() {
   if (begin_ != 0) {
     if (buffered() != 0) std::memmove(buffer_.data(), buffer_.data() + begin_, buffered());

@@ -1,7 +1,8 @@
-// Sends frames on one stream. What is queued while a send is under way goes out together in the next one.
+// Sends frames on one stream. What is queued while a send is under way goes out together in the
+// next one.
 //
-// Threading: one loop. Ownership: borrows the stream, every queued frame and its payload: none of them may
-// go away before the frame has left (see left()).
+// Threading: one loop. Ownership: borrows the stream, every queued frame and its payload: none of
+// them may go away before the frame has left (see left()).
 #pragma once
 
 #include <array>
@@ -15,9 +16,9 @@
 
 namespace cleat::wire {
 
-inline constexpr size_t kBatchPartsMax = 64;             // of one write_all
-inline constexpr size_t kBatchBytesMax = 1 << 20;        // a batch that reached this takes no more frames
-inline constexpr size_t kPayloadPartsMax = 32;           // of one frame
+inline constexpr size_t kBatchPartsMax = 64;       // of one write_all
+inline constexpr size_t kBatchBytesMax = 1 << 20;  // a batch that reached this takes no more frames
+inline constexpr size_t kPayloadPartsMax = 32;     // of one frame
 
 // A frame on its way out. Lives in the frame of the coroutine that sends it.
 struct OutFrame {
@@ -54,7 +55,8 @@ class FrameSender {
     return Awaiter{frame};
   }
 
-  // Sends until stop() or until the stream fails (its error). Every frame then left in the queue fails.
+  // Sends until stop() or until the stream fails (its error). Every frame then left in the queue
+  // fails.
   io::Task<Result<void>> run();
   // Ends run(). A send under way ends only with the stream: call its shutdown() too.
   void stop();

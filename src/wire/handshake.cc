@@ -33,8 +33,9 @@ tl::unexpected<HandshakeFailure> refuse(Code code, const char* what, std::string
 }
 
 tl::unexpected<HandshakeFailure> malformed(const char* why) {
-  return refuse(Code::kCorrupt, "malformed hello",
-                fmt::format("what answered is no Cleat node, or bytes were damaged on the way: {}", why));
+  return refuse(
+      Code::kCorrupt, "malformed hello",
+      fmt::format("what answered is no Cleat node, or bytes were damaged on the way: {}", why));
 }
 
 Result<std::string> read_name(Reader& reader) {
@@ -76,18 +77,20 @@ Result<Hello> read_fields(ConstBuffer bytes) {
 HandshakeResult<uint16_t> common_version(const Hello& ours, const Hello& theirs) {
   uint16_t version = std::min(ours.version_max, theirs.version_max);
   if (version >= ours.version_min && version >= theirs.version_min) return version;
-  return refuse(Code::kUnsupported, "no common protocol version",
-                fmt::format("node {} speaks wire versions {} to {}, this node {} to {}: upgrade the older "
-                            "one to a release that speaks a version of both",
-                            theirs.name, theirs.version_min, theirs.version_max, ours.version_min,
-                            ours.version_max));
+  return refuse(
+      Code::kUnsupported, "no common protocol version",
+      fmt::format("node {} speaks wire versions {} to {}, this node {} to {}: upgrade the older "
+                  "one to a release that speaks a version of both",
+                  theirs.name, theirs.version_min, theirs.version_max, ours.version_min,
+                  ours.version_max));
 }
 
 }  // namespace
 
 Result<Nonce> system_nonce() {
   Nonce nonce;
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(nonce.data()), static_cast<int>(nonce.size())) != 1) {
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(nonce.data()), static_cast<int>(nonce.size())) !=
+      1) {
     return fail(Code::kIoError, "random numbers of the system");
   }
   return nonce;
@@ -144,12 +147,14 @@ HandshakeResult<size_t> hello_size(ConstBuffer prefix) {
   if (!size) return malformed("too few bytes");
   if (*magic != kHelloMagic) return malformed("it does not begin with CLTH");
   if (*format != kHelloFormat) {
-    return refuse(Code::kUnsupported, "unknown format of hello",
-                  fmt::format("the other side greets in format {}, this node knows format {}: upgrade the "
-                              "older one",
-                              *format, kHelloFormat));
+    return refuse(
+        Code::kUnsupported, "unknown format of hello",
+        fmt::format("the other side greets in format {}, this node knows format {}: upgrade the "
+                    "older one",
+                    *format, kHelloFormat));
   }
-  if (*size < kHelloBytesMin || *size > kHelloBytesMax) return malformed("its length is out of bounds");
+  if (*size < kHelloBytesMin || *size > kHelloBytesMax)
+    return malformed("its length is out of bounds");
   return size_t{*size};
 }
 
@@ -159,7 +164,8 @@ HandshakeResult<Hello> decode_hello(ConstBuffer bytes) {
   if (*size != bytes.size()) return malformed("its length is not what it says");
   ConstBuffer checked = bytes.first(bytes.size() - kCrcBytes);
   Reader reader(bytes.last(kCrcBytes));
-  if (*reader.u32() != crc32c(checked.data(), checked.size())) return malformed("its checksum is wrong");
+  if (*reader.u32() != crc32c(checked.data(), checked.size()))
+    return malformed("its checksum is wrong");
   Result<Hello> hello = read_fields(checked.subspan(kHelloPrefixBytes));
   if (!hello) return malformed(hello.error().what);
   return *hello;
@@ -168,28 +174,32 @@ HandshakeResult<Hello> decode_hello(ConstBuffer bytes) {
 HandshakeResult<Session> negotiate(const Hello& ours, const Hello& theirs) {
   if (theirs.role == ours.role) return malformed("both sides claim the same role");
   if (theirs.cluster != ours.cluster) {
-    return refuse(Code::kPermission, "peer of another cluster",
-                  fmt::format("node {} belongs to cluster \"{}\", this node to cluster \"{}\": correct the "
-                              "address, or give both the same cluster name",
-                              theirs.name, theirs.cluster, ours.cluster));
+    return refuse(
+        Code::kPermission, "peer of another cluster",
+        fmt::format("node {} belongs to cluster \"{}\", this node to cluster \"{}\": correct the "
+                    "address, or give both the same cluster name",
+                    theirs.name, theirs.cluster, ours.cluster));
   }
   if (theirs.node == ours.node) {
-    return refuse(Code::kPermission, "peer with our own node id",
-                  fmt::format("{} and this node {} both have node id {}: an address points to this node "
-                              "itself, or a node's data directory was copied",
-                              theirs.name, ours.name, ours.node.value));
+    return refuse(
+        Code::kPermission, "peer with our own node id",
+        fmt::format("{} and this node {} both have node id {}: an address points to this node "
+                    "itself, or a node's data directory was copied",
+                    theirs.name, ours.name, ours.node.value));
   }
   if (ours.wanted != NodeId() && theirs.node != ours.wanted) {
-    return refuse(Code::kPermission, "another node answered",
-                  fmt::format("expected node {} but node {} ({}) answered: correct the address of node {}",
-                              ours.wanted.value, theirs.node.value, theirs.name, ours.wanted.value));
+    return refuse(
+        Code::kPermission, "another node answered",
+        fmt::format("expected node {} but node {} ({}) answered: correct the address of node {}",
+                    ours.wanted.value, theirs.node.value, theirs.name, ours.wanted.value));
   }
   if (theirs.wanted != NodeId() && ours.node != theirs.wanted) {
-    return refuse(Code::kPermission, "peer looks for another node",
-                  fmt::format("node {} expected node {} but this is node {} ({}): correct the address it "
-                              "has of node {}",
-                              theirs.name, theirs.wanted.value, ours.node.value, ours.name,
-                              theirs.wanted.value));
+    return refuse(
+        Code::kPermission, "peer looks for another node",
+        fmt::format("node {} expected node {} but this is node {} ({}): correct the address it "
+                    "has of node {}",
+                    theirs.name, theirs.wanted.value, ours.node.value, ours.name,
+                    theirs.wanted.value));
   }
   auto version = common_version(ours, theirs);
   if (!version) return tl::unexpected<HandshakeFailure>(version.error());
@@ -199,16 +209,15 @@ HandshakeResult<Session> negotiate(const Hello& ours, const Hello& theirs) {
 Result<Mac> proof_mac(const std::string& secret, Role role, ConstBuffer client_hello,
                       ConstBuffer server_hello) {
   std::vector<std::byte> text;
-  for (ConstBuffer part : {bytes_of(role == Role::kClient ? kClientLabel : kServerLabel), client_hello,
-                           server_hello}) {
+  for (ConstBuffer part : {bytes_of(role == Role::kClient ? kClientLabel : kServerLabel),
+                           client_hello, server_hello}) {
     text.insert(text.end(), part.begin(), part.end());
   }
   Mac mac;
   unsigned int size = 0;
-  const unsigned char* done =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-           reinterpret_cast<unsigned char*>(mac.data()), &size);
+  const unsigned char* done = HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                                   reinterpret_cast<unsigned char*>(mac.data()), &size);
   if (done == nullptr || size != mac.size()) return fail(Code::kIoError, "HMAC-SHA256 of OpenSSL");
   return mac;
 }

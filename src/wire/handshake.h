@@ -1,10 +1,12 @@
 // What two peers tell and prove to each other before the first frame: who they are, which protocol
-// versions and features they speak, and that both know the cluster's secret. docs/protocol.md has the bytes.
+// versions and features they speak, and that both know the cluster's secret. docs/protocol.md has
+// the bytes.
 //
-// client: Hello ->        <- Hello :server        client: Proof ->        <- Proof :server (its verdict)
+// client: Hello ->        <- Hello :server        client: Proof ->        <- Proof :server (its
+// verdict)
 //
-// A proof is HMAC-SHA256(secret, role || client's Hello || server's Hello): it covers both nonces and every
-// field, so nothing of it can be replayed, reflected or changed on the way.
+// A proof is HMAC-SHA256(secret, role || client's Hello || server's Hello): it covers both nonces
+// and every field, so nothing of it can be replayed, reflected or changed on the way.
 //
 // Threading: the functions of bytes are pure; the two tasks run on the stream's loop.
 #pragma once
@@ -31,7 +33,7 @@ inline constexpr uint16_t kHelloFormat = 1;
 inline constexpr size_t kHelloPrefixBytes = 8;
 inline constexpr size_t kHelloBytesMax = 256;
 inline constexpr size_t kProofBytes = 40;
-inline constexpr size_t kNameBytesMax = 64;   // of a cluster or a node
+inline constexpr size_t kNameBytesMax = 64;  // of a cluster or a node
 inline constexpr size_t kSecretBytesMin = 16;
 inline constexpr Duration kHandshakeTimeout = 5s;
 
@@ -41,22 +43,24 @@ using Nonce = std::array<std::byte, 32>;
 using Mac = std::array<std::byte, 32>;
 using NonceSource = std::function<Result<Nonce>()>;
 
-// Nonces from the system's generator (OpenSSL). kIoError when it fails. A simulation brings its own.
+// Nonces from the system's generator (OpenSSL). kIoError when it fails. A simulation brings its
+// own.
 Result<Nonce> system_nonce();
 
 // This node, as it presents itself.
 struct Identity {
   std::string cluster;
   NodeId node;
-  std::string name;      // of the node, for messages to people
-  std::string secret;    // at least kSecretBytesMin bytes
+  std::string name;    // of the node, for messages to people
+  std::string secret;  // at least kSecretBytesMin bytes
   uint64_t features = 0;
   uint16_t version_min = kVersionMin;
   uint16_t version_max = kVersionMax;
   NonceSource nonce = system_nonce;
 };
 
-// kInvalidArgument for an empty or long name, no node id, a short secret or an empty range of versions.
+// kInvalidArgument for an empty or long name, no node id, a short secret or an empty range of
+// versions.
 Result<void> check(const Identity& identity);
 
 struct Hello {
@@ -65,7 +69,7 @@ struct Hello {
   uint16_t version_max = 0;
   uint64_t features = 0;
   NodeId node;
-  NodeId wanted;         // client: the node it means to reach; none: any
+  NodeId wanted;  // client: the node it means to reach; none: any
   Nonce nonce{};
   std::string cluster;
   std::string name;
@@ -73,8 +77,8 @@ struct Hello {
 
 // What both sides agreed on.
 struct Session {
-  uint16_t version = 0;  // the highest that both speak
-  uint64_t features = 0; // those that both have
+  uint16_t version = 0;   // the highest that both speak
+  uint64_t features = 0;  // those that both have
   NodeId peer;
   std::string peer_name;
 };
@@ -91,8 +95,8 @@ std::vector<std::byte> encode_hello(const Hello& hello);
 // The length of a whole Hello by its first 8 bytes.
 HandshakeResult<size_t> hello_size(ConstBuffer prefix);
 HandshakeResult<Hello> decode_hello(ConstBuffer bytes);
-// Compares what both said. kPermission for another cluster, another node than the wanted one, or ourselves;
-// kUnsupported when no version is spoken by both.
+// Compares what both said. kPermission for another cluster, another node than the wanted one, or
+// ourselves; kUnsupported when no version is spoken by both.
 HandshakeResult<Session> negotiate(const Hello& ours, const Hello& theirs);
 Result<Mac> proof_mac(const std::string& secret, Role role, ConstBuffer client_hello,
                       ConstBuffer server_hello);

@@ -20,15 +20,16 @@ Failure refuse(Code code, const char* what, std::string text) {
 Failure lost(Error error, const char* when) {
   return Failure(HandshakeFailure{
       Error{Code::kUnreachable, error.sys_errno, "connection lost in the handshake"},
-      fmt::format("the connection was lost while {}: {}; the log of the other node may say why", when,
-                  to_string(error))});
+      fmt::format("the connection was lost while {}: {}; the log of the other node may say why",
+                  when, to_string(error))});
 }
 
 Failure wrong_secret(const std::string& peer) {
-  return refuse(Code::kPermission, "wrong cluster secret",
-                fmt::format("node {} and this node do not have the same cluster secret: give both the "
-                            "same secret_file",
-                            peer));
+  return refuse(
+      Code::kPermission, "wrong cluster secret",
+      fmt::format("node {} and this node do not have the same cluster secret: give both the "
+                  "same secret_file",
+                  peer));
 }
 
 // Shuts the stream down when the time is over, unless stop() comes first.
@@ -238,7 +239,8 @@ class Handshake {
     Result<void> received = co_await std::move(reading);
     if (!received) co_return lost(received.error(), "waiting for the other side's proof");
     Result<Proof> proof = decode_proof(bytes);
-    if (!proof) co_return refuse(Code::kCorrupt, "malformed proof", "the other side's proof is malformed");
+    if (!proof)
+      co_return refuse(Code::kCorrupt, "malformed proof", "the other side's proof is malformed");
     if (proof->error) co_return wrong_secret(theirs_.name);
     Result<Mac> expected = mac_of(theirs_.role);
     if (!expected) {
@@ -265,15 +267,17 @@ class Handshake {
 };
 
 io::Task<HandshakeResult<Session>> bounded(io::Executor& executor, io::Stream& stream,
-                                           io::Task<HandshakeResult<Session>> work, Duration timeout) {
+                                           io::Task<HandshakeResult<Session>> work,
+                                           Duration timeout) {
   Deadline deadline(executor, stream, timeout);
   HandshakeResult<Session> session = co_await std::move(work);
   co_await deadline.stop();
   if (deadline.expired()) {
-    co_return refuse(Code::kTimedOut, "handshake with a peer",
-                     fmt::format("the other side did not finish the handshake within {} ms: it is "
-                                 "overloaded, or no Cleat node",
-                                 std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()));
+    co_return refuse(
+        Code::kTimedOut, "handshake with a peer",
+        fmt::format("the other side did not finish the handshake within {} ms: it is "
+                    "overloaded, or no Cleat node",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()));
   }
   if (!session) stream.shutdown();
   co_return session;

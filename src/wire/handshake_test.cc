@@ -39,7 +39,8 @@ class HandshakeTest : public ::testing::Test {
     into.emplace(std::move(outcome));
   }
   void begin_client(NodeId wanted = NodeId(2)) {
-    group.spawn(keep(handshake_as_client(loop, *client_stream, client, wanted, 5s), client_outcome));
+    group.spawn(
+        keep(handshake_as_client(loop, *client_stream, client, wanted, 5s), client_outcome));
   }
   void begin_server() {
     group.spawn(keep(handshake_as_server(loop, *server_stream, server, 5s), server_outcome));
@@ -105,36 +106,43 @@ TEST_F(HandshakeTest, AnyNodeWillDoWhenNoneIsWanted) {
 TEST_F(HandshakeTest, RefusesAnotherCluster) {
   server.cluster = "paris";
   run();
-  expect_client(Code::kPermission,
-                "node n2 belongs to cluster \"paris\", this node to cluster \"berlin\": correct the address, "
-                "or give both the same cluster name");
-  expect_server(Code::kPermission,
-                "node n1 belongs to cluster \"berlin\", this node to cluster \"paris\": correct the address, "
-                "or give both the same cluster name");
+  expect_client(
+      Code::kPermission,
+      "node n2 belongs to cluster \"paris\", this node to cluster \"berlin\": correct the address, "
+      "or give both the same cluster name");
+  expect_server(
+      Code::kPermission,
+      "node n1 belongs to cluster \"berlin\", this node to cluster \"paris\": correct the address, "
+      "or give both the same cluster name");
 }
 
 TEST_F(HandshakeTest, RefusesAnotherNodeThanTheOneWanted) {
   run(NodeId(7));
-  expect_client(Code::kPermission, "expected node 7 but node 2 (n2) answered: correct the address of node 7");
-  expect_server(Code::kPermission,
-                "node n1 expected node 7 but this is node 2 (n2): correct the address it has of node 7");
+  expect_client(Code::kPermission,
+                "expected node 7 but node 2 (n2) answered: correct the address of node 7");
+  expect_server(
+      Code::kPermission,
+      "node n1 expected node 7 but this is node 2 (n2): correct the address it has of node 7");
 }
 
 TEST_F(HandshakeTest, RefusesItsOwnNodeId) {
   server.node = NodeId(1);
   run(NodeId());
-  expect_client(Code::kPermission,
-                "n2 and this node n1 both have node id 1: an address points to this node itself, or a "
-                "node's data directory was copied");
+  expect_client(
+      Code::kPermission,
+      "n2 and this node n1 both have node id 1: an address points to this node itself, or a "
+      "node's data directory was copied");
 }
 
 TEST_F(HandshakeTest, RefusesAWrongSecretOnBothSides) {
   server.secret = "0123456789abcdeX";
   run();
-  expect_client(Code::kPermission,
-                "node n2 and this node do not have the same cluster secret: give both the same secret_file");
-  expect_server(Code::kPermission,
-                "node n1 and this node do not have the same cluster secret: give both the same secret_file");
+  expect_client(
+      Code::kPermission,
+      "node n2 and this node do not have the same cluster secret: give both the same secret_file");
+  expect_server(
+      Code::kPermission,
+      "node n1 and this node do not have the same cluster secret: give both the same secret_file");
 }
 
 TEST_F(HandshakeTest, RefusesToStartWithABadIdentity) {
@@ -169,7 +177,8 @@ TEST_F(HandshakeTest, ListsTheVersionsOfBothWhenNoneIsCommon) {
   theirs.version_min = 1;
   theirs.version_max = 2;
   expect(negotiate(ours, theirs), Code::kUnsupported,
-         "node n2 speaks wire versions 1 to 2, this node 3 to 5: upgrade the older one to a release that "
+         "node n2 speaks wire versions 1 to 2, this node 3 to 5: upgrade the older one to a "
+         "release that "
          "speaks a version of both");
   theirs.version_max = 4;
   EXPECT_EQ(negotiate(ours, theirs)->version, 4);
@@ -182,9 +191,10 @@ TEST_F(HandshakeTest, ListsTheVersionsOfBothWhenNoneIsCommon) {
 TEST_F(HandshakeTest, GivesUpOnASilentPeer) {
   begin_client();
   loop.run();
-  expect_client(Code::kTimedOut,
-                "the other side did not finish the handshake within 5000 ms: it is overloaded, or no Cleat "
-                "node");
+  expect_client(
+      Code::kTimedOut,
+      "the other side did not finish the handshake within 5000 ms: it is overloaded, or no Cleat "
+      "node");
   begin_server();
   loop.run();
   EXPECT_FALSE(*server_outcome);
@@ -205,9 +215,10 @@ TEST_F(HandshakeTest, RefusesWhatIsNoCleatNode) {
   send_raw(*client_stream, std::as_bytes(std::span(text)));
   begin_server();
   loop.run();
-  expect_server(Code::kCorrupt,
-                "what answered is no Cleat node, or bytes were damaged on the way: it does not begin with "
-                "CLTH");
+  expect_server(
+      Code::kCorrupt,
+      "what answered is no Cleat node, or bytes were damaged on the way: it does not begin with "
+      "CLTH");
   EXPECT_EQ(server_stream->out().written, 0u) << "a stranger learns nothing";
 }
 
@@ -221,8 +232,9 @@ TEST_F(HandshakeTest, AnswersAGreetingOfAnotherFormatSoThatTheOtherSideCanTell) 
   send_raw(*client_stream, bytes);
   begin_server();
   loop.run();
-  expect_server(Code::kUnsupported,
-                "the other side greets in format 2, this node knows format 1: upgrade the older one");
+  expect_server(
+      Code::kUnsupported,
+      "the other side greets in format 2, this node knows format 1: upgrade the older one");
   EXPECT_GT(server_stream->out().written, 0u);
 }
 
@@ -231,9 +243,10 @@ TEST_F(HandshakeTest, SaysWhenTheConnectionWasLost) {
   loop.run_ready();
   server_stream->shutdown();
   loop.run();
-  expect_client(Code::kUnreachable,
-                "the connection was lost while waiting for the other side's greeting: closed: end of stream; "
-                "the log of the other node may say why");
+  expect_client(
+      Code::kUnreachable,
+      "the connection was lost while waiting for the other side's greeting: closed: end of stream; "
+      "the log of the other node may say why");
 }
 
 // Whatever byte is changed on the way, in whatever direction: nobody is let in, and nobody hangs.
@@ -291,7 +304,8 @@ std::vector<std::byte> golden_hello() {
 TEST(Hello, GoldenBytes) {
   std::string text;
   for (std::byte byte : golden_hello()) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
-  EXPECT_EQ(text, "434c5448"
+  EXPECT_EQ(text,
+            "434c5448"
             "01005600"
             "0100010002000000"
             "0300000000000000"
@@ -324,7 +338,8 @@ TEST(Hello, RefusesNamesThatWouldSpoilALog) {
   Hello hello;
   hello.node = NodeId(1);
   hello.cluster = "berlin";
-  for (std::string name : {std::string(), std::string("a\nb"), std::string("\x1b[31m"), std::string("\xc3\xbc")}) {
+  for (std::string name :
+       {std::string(), std::string("a\nb"), std::string("\x1b[31m"), std::string("\xc3\xbc")}) {
     hello.name = name;
     EXPECT_FALSE(decode_hello(encode_hello(hello)));
   }

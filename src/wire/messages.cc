@@ -9,7 +9,8 @@
 namespace cleat::wire {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "fields are copied as they are in memory");
+static_assert(std::endian::native == std::endian::little,
+              "fields are copied as they are in memory");
 
 enum Offset : size_t {
   kAtMagic = 0,
@@ -121,7 +122,8 @@ HeaderBytes encode(const Header& header) {
   put(bytes, kAtSeq, header.seq.value);
   put(bytes, kAtFirstBlock, header.range.first);
   put(bytes, kAtBlockCount, header.range.count);
-  put(bytes, kAtStatus, static_cast<uint16_t>(header.error ? static_cast<uint16_t>(*header.error) : 0));
+  put(bytes, kAtStatus,
+      static_cast<uint16_t>(header.error ? static_cast<uint16_t>(*header.error) : 0));
   put(bytes, kAtMember, header.member);
   put(bytes, kAtGeneration, header.generation.value);
   put(bytes, kAtKnownEverywhere, header.known_everywhere.value);

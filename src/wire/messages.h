@@ -1,5 +1,5 @@
-// The frame between nodes: one fixed header of 96 bytes, little-endian, then payload_bytes of payload.
-// docs/protocol.md is the byte-exact description and says which fields each type uses.
+// The frame between nodes: one fixed header of 96 bytes, little-endian, then payload_bytes of
+// payload. docs/protocol.md is the byte-exact description and says which fields each type uses.
 //
 // Threading: pure functions. Bytes from the wire never abort: every field is checked by decode().
 #pragma once
@@ -26,13 +26,13 @@ inline constexpr uint32_t kPayloadBytesMax = 4 * kMiB;
 
 // Numbers are for ever: a type that goes out of use keeps its number.
 enum class Type : uint8_t {
-  kHeartbeat = 1,       // lease and known_everywhere of one volume
-  kFence = 2,           // store the epoch, answer with what the replica knows
+  kHeartbeat = 1,  // lease and known_everywhere of one volume
+  kFence = 2,      // store the epoch, answer with what the replica knows
   kWrite = 3,
   kZero = 4,
   kRead = 5,
   kFlush = 6,
-  kFreeze = 7,          // snapshot
+  kFreeze = 7,  // snapshot
   kDeleteSnapshot = 8,
   kRestore = 9,
   kResize = 10,
@@ -51,7 +51,7 @@ enum class Type : uint8_t {
   kListReplicas = 23,
   kUsage = 24,
   kDetach = 25,
-  kForward = 26,        // a control request for the node that has the volume attached
+  kForward = 26,  // a control request for the node that has the volume attached
 };
 inline constexpr uint8_t kTypeLast = 26;
 
@@ -68,18 +68,18 @@ struct Header {
   uint16_t version = kVersionMax;  // set by the connection: the negotiated one
   Type type = Type::kHeartbeat;
   uint8_t flags = 0;
-  uint64_t request_id = 0;         // set by the connection; a reply carries its request's
+  uint64_t request_id = 0;  // set by the connection; a reply carries its request's
   VolumeId volume;
   Epoch epoch;
   Seq seq;
   BlockRange range;
-  std::optional<Code> error;       // replies only; none: ok
+  std::optional<Code> error;  // replies only; none: ok
   uint8_t member = 0;
   Generation generation;
   Seq known_everywhere;
   SnapshotId snapshot;
-  uint32_t payload_bytes = 0;      // this and payload_crc are set by the connection
-  uint32_t payload_crc = 0;        // crc32c; 0 when there is no payload
+  uint32_t payload_bytes = 0;  // this and payload_crc are set by the connection
+  uint32_t payload_crc = 0;    // crc32c; 0 when there is no payload
 
   bool is_reply() const { return (flags & kReply) != 0; }
   bool has(uint8_t flag) const { return (flags & flag) != 0; }
@@ -95,10 +95,11 @@ using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
 HeaderBytes encode(const Header& header);
 
-// Checks in this order: length and magic (kCorrupt), header_crc (kCorrupt), version between kVersionMin and
-// kVersionMax, type, flags, reserved bytes, error code (kUnsupported), the payload limit (kLimit), and what
-// contradicts itself: a range beyond 2^64, an error in a request, a write whose payload is not its range,
-// an empty payload with a checksum (kCorrupt). Reads the first 96 bytes of `bytes`.
+// Checks in this order: length and magic (kCorrupt), header_crc (kCorrupt), version between
+// kVersionMin and kVersionMax, type, flags, reserved bytes, error code (kUnsupported), the payload
+// limit (kLimit), and what contradicts itself: a range beyond 2^64, an error in a request, a write
+// whose payload is not its range, an empty payload with a checksum (kCorrupt). Reads the first 96
+// bytes of `bytes`.
 Result<Header> decode(ConstBuffer bytes);
 
 // crc32c over the parts in order.

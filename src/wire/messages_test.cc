@@ -129,7 +129,8 @@ TEST(Frame, RefusesEveryDamagedBit) {
 TEST(Frame, RefusesWhatItDoesNotKnow) {
   const HeaderBytes good = encode(sample());
   for (int version : {0, 2, 0xffff}) {
-    EXPECT_EQ(code_of(forge(good, 4, static_cast<uint16_t>(version))), Code::kUnsupported) << version;
+    EXPECT_EQ(code_of(forge(good, 4, static_cast<uint16_t>(version))), Code::kUnsupported)
+        << version;
   }
   for (int type : {0, kTypeLast + 1, 255}) {
     EXPECT_EQ(code_of(forge(good, 6, static_cast<uint8_t>(type))), Code::kUnsupported) << type;
@@ -138,8 +139,9 @@ TEST(Frame, RefusesWhatItDoesNotKnow) {
     EXPECT_EQ(code_of(forge(good, 7, static_cast<uint8_t>(1 << flag))), Code::kUnsupported) << flag;
   }
   HeaderBytes reply = forge(good, 7, kReply);
-  EXPECT_EQ(code_of(forge(reply, 52, static_cast<uint16_t>(static_cast<int>(Code::kOutOfRange) + 1))),
-            Code::kUnsupported);
+  EXPECT_EQ(
+      code_of(forge(reply, 52, static_cast<uint16_t>(static_cast<int>(Code::kOutOfRange) + 1))),
+      Code::kUnsupported);
   EXPECT_EQ(code_of(forge(reply, 52, uint16_t{0x0101})), Code::kUnsupported);
   EXPECT_EQ(code_of(forge(good, 55, uint8_t{1})), Code::kUnsupported);
   EXPECT_EQ(code_of(forge(good, 88, uint32_t{1})), Code::kUnsupported);
@@ -149,7 +151,8 @@ TEST(Frame, RefusesWhatContradictsItself) {
   const HeaderBytes good = encode(sample());
   EXPECT_EQ(code_of(forge(good, 52, uint16_t{1})), Code::kCorrupt) << "a request with a status";
   EXPECT_EQ(code_of(forge(good, 40, std::numeric_limits<uint64_t>::max())), Code::kCorrupt);
-  EXPECT_EQ(code_of(forge(good, 48, uint32_t{1})), Code::kCorrupt) << "write of one block, payload of two";
+  EXPECT_EQ(code_of(forge(good, 48, uint32_t{1})), Code::kCorrupt)
+      << "write of one block, payload of two";
   EXPECT_EQ(code_of(forge(forge(good, 6, uint8_t{6}), 80, uint32_t{0})), Code::kCorrupt)
       << "a checksum of no payload";
 }

@@ -1,6 +1,6 @@
-// A call allocates nothing once the connection is warm: a block server that waits for memory on its write
-// path may wait for itself. Counted by replacing operator new in the test program; not in sanitizer builds,
-// which need their own and pool no frames.
+// A call allocates nothing once the connection is warm: a block server that waits for memory on its
+// write path may wait for itself. Counted by replacing operator new in the test program; not in
+// sanitizer builds, which need their own and pool no frames.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -67,7 +67,8 @@ TEST(Allocation, ACallNeedsNoneOnceTheConnectionIsWarm) {
   auto [near, far] = testing::make_memory_streams(loop);
   io::TaskGroup group;
   group.spawn(server.serve(std::move(far)));
-  auto session = loop.run_task(handshake_as_client(loop, *near, testing::identity(1), NodeId(2), 1s));
+  auto session =
+      loop.run_task(handshake_as_client(loop, *near, testing::identity(1), NodeId(2), 1s));
   ASSERT_TRUE(session);
   PeerClient client(loop, buffers, std::move(near), *session);
   group.spawn(client.run());

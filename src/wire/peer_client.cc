@@ -7,7 +7,8 @@
 namespace cleat::wire {
 namespace {
 
-// A request id is a counter over the number of the call's slot: it grows with every call, and names the slot.
+// A request id is a counter over the number of the call's slot: it grows with every call, and names
+// the slot.
 constexpr uint32_t kSlotBits = 12;
 constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
 static_assert(kCallsInFlightMax <= kSlotMask + 1);
@@ -22,14 +23,15 @@ size_t bytes_of(std::span<const ConstBuffer> parts) {
 
 }  // namespace
 
-// One call under way. Lives in the frame of call(); a slot points to it until it is answered or given up.
+// One call under way. Lives in the frame of call(); a slot points to it until it is answered or
+// given up.
 struct PeerClient::Call {
   OutFrame frame;
   Header request;
-  io::PooledBuffer payload;      // of the reply
-  MutableBuffer into;            // where the reply's payload belongs, if not null
-  bool direct = false;           // into is used
-  bool receiving = false;        // the reader writes to `into` right now
+  io::PooledBuffer payload;  // of the reply
+  MutableBuffer into;        // where the reply's payload belongs, if not null
+  bool direct = false;       // into is used
+  bool receiving = false;    // the reader writes to `into` right now
   bool answered = false;
   Result<Header> result = fail(Code::kTimedOut, "call to a peer");
   io::Timer timer;
@@ -88,7 +90,8 @@ io::Task<void> PeerClient::send_requests() {
 
 void PeerClient::shutdown() { end(Error{Code::kClosed, 0, "connection shut down"}, Code::kClosed); }
 
-// Every call ends now; those whose memory a send or receive still refers to return when that has ended.
+// Every call ends now; those whose memory a send or receive still refers to return when that has
+// ended.
 void PeerClient::end(Error why, Code calls_get) {
   if (!open_) return;
   open_ = false;
@@ -118,7 +121,8 @@ io::Task<Result<Message>> PeerClient::call(Header request, ConstBuffer payload, 
   co_return Message(session_.peer, *reply, std::move(call.payload));
 }
 
-io::Task<Result<Message>> PeerClient::call_parts(Header request, std::span<const ConstBuffer> payload,
+io::Task<Result<Message>> PeerClient::call_parts(Header request,
+                                                 std::span<const ConstBuffer> payload,
                                                  Duration timeout) {
   Call call;
   call.frame.payload = payload;
@@ -128,7 +132,8 @@ io::Task<Result<Message>> PeerClient::call_parts(Header request, std::span<const
   co_return Message(session_.peer, *reply, std::move(call.payload));
 }
 
-io::Task<Result<Header>> PeerClient::call_into(Header request, MutableBuffer into, Duration timeout) {
+io::Task<Result<Header>> PeerClient::call_into(Header request, MutableBuffer into,
+                                               Duration timeout) {
   Call call;
   call.into = into;
   call.direct = true;
@@ -159,7 +164,8 @@ io::Task<Result<Header>> PeerClient::exchange(Call& call, Header request, Durati
     bool referred = !sender_.withdraw(call.frame) &&
                     (call.frame.state == OutFrame::State::kSending || call.receiving);
     if (referred) {
-      end(Error{Code::kTimedOut, 0, "a call timed out in the middle of its frame"}, Code::kUnreachable);
+      end(Error{Code::kTimedOut, 0, "a call timed out in the middle of its frame"},
+          Code::kUnreachable);
     }
   }
   co_await sender_.left(call.frame);
@@ -175,7 +181,8 @@ Result<void> PeerClient::enlist(Call& call) {
   if (slot != kNoSlot) {
     first_free_ = slots_[slot].next_free;
   } else {
-    if (slots_.size() == kCallsInFlightMax) return fail(Code::kLimit, "calls in flight to one peer");
+    if (slots_.size() == kCallsInFlightMax)
+      return fail(Code::kLimit, "calls in flight to one peer");
     slot = static_cast<uint32_t>(slots_.size());
     slots_.emplace_back();
   }

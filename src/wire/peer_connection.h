@@ -1,8 +1,8 @@
-// Both ends of a connection between two nodes, after its handshake: PeerClient calls, PeerServer answers.
-// A node dials every node it needs: a connection carries requests in one direction only.
+// Both ends of a connection between two nodes, after its handshake: PeerClient calls, PeerServer
+// answers. A node dials every node it needs: a connection carries requests in one direction only.
 //
-// Threading: one loop. Errors of a call are those of the way: what the peer's handler said is in the
-// reply's header.error (Header::status()).
+// Threading: one loop. Errors of a call are those of the way: what the peer's handler said is in
+// the reply's header.error (Header::status()).
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,10 @@
 
 namespace cleat::wire {
 
-inline constexpr uint32_t kCallsInFlightMax = 4096;                 // of one PeerClient
-inline constexpr uint32_t kRequestsInFlightMax = 4096;              // of one connection of a PeerServer,
-inline constexpr size_t kRequestBytesInFlightMax = 32 * kMiB;       // then it stops receiving
-inline constexpr uint32_t kConnectionsMax = 256;                    // of one PeerServer
+inline constexpr uint32_t kCallsInFlightMax = 4096;            // of one PeerClient
+inline constexpr uint32_t kRequestsInFlightMax = 4096;         // of one connection of a PeerServer,
+inline constexpr size_t kRequestBytesInFlightMax = 32 * kMiB;  // then it stops receiving
+inline constexpr uint32_t kConnectionsMax = 256;               // of one PeerServer
 
 // Calls to one peer over one connection.
 //
@@ -48,17 +48,19 @@ class PeerClient {
   size_t calls_in_flight() const { return in_flight_; }
   uint64_t stray_replies() const { return stray_replies_; }  // to calls that had ended before
 
-  // One request, one reply. Requests go out in the order of the calls (of their first run). `payload` must
-  // stay alive until the call returns; nothing refers to it afterwards, whatever the outcome.
-  // kUnreachable when the connection is or gets lost: every call ends at once. kTimedOut: the peer may or
-  // may not have done it; the connection goes on unless the request was half sent or the reply half
-  // received. kLimit: kCallsInFlightMax. kClosed after shutdown(). kInvalidArgument: too large a payload.
+  // One request, one reply. Requests go out in the order of the calls (of their first run).
+  // `payload` must stay alive until the call returns; nothing refers to it afterwards, whatever the
+  // outcome. kUnreachable when the connection is or gets lost: every call ends at once. kTimedOut:
+  // the peer may or may not have done it; the connection goes on unless the request was half sent
+  // or the reply half received. kLimit: kCallsInFlightMax. kClosed after shutdown().
+  // kInvalidArgument: too large a payload.
   io::Task<Result<Message>> call(Header request, ConstBuffer payload, Duration timeout);
   // The payload in parts, at most kPayloadPartsMax; the array of parts stays alive too.
   io::Task<Result<Message>> call_parts(Header request, std::span<const ConstBuffer> payload,
                                        Duration timeout);
-  // The reply's payload is received straight into `into`. A reply that is ok has exactly that many bytes
-  // (else kCorrupt, and the connection ends); when the reply has an error, `into` is untouched.
+  // The reply's payload is received straight into `into`. A reply that is ok has exactly that many
+  // bytes (else kCorrupt, and the connection ends); when the reply has an error, `into` is
+  // untouched.
   io::Task<Result<Header>> call_into(Header request, MutableBuffer into, Duration timeout);
 
  private:

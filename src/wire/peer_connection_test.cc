@@ -30,8 +30,8 @@ class ConnectionTest : public ::testing::Test {
     client_stream = client_end_.get();
     server_stream = server_end_.get();
     group.spawn(server.serve(std::move(server_end_)));
-    auto session = loop.run_task(
-        handshake_as_client(loop, *client_stream, client_identity, NodeId(2), 1s));
+    auto session =
+        loop.run_task(handshake_as_client(loop, *client_stream, client_identity, NodeId(2), 1s));
     ASSERT_TRUE(session) << session.error().text;
     client = std::make_unique<PeerClient>(loop, buffers, std::move(client_end_), *session);
     group.spawn(client->run());
@@ -48,7 +48,9 @@ class ConnectionTest : public ::testing::Test {
   struct Outcome {
     std::optional<Result<Message>> reply;
     TimePoint at;
-    Code code() const { return !reply ? Code{} : *reply ? Code::kAlreadyExists : reply->error().code; }
+    Code code() const {
+      return !reply ? Code{} : *reply ? Code::kAlreadyExists : reply->error().code;
+    }
     bool ok() const { return reply && *reply; }
   };
   Outcome& begin(Header head, ConstBuffer payload = {}, Duration timeout = 10s) {
@@ -113,7 +115,8 @@ TEST_F(ConnectionTest, GivesBackWhatTheHandlerRefused) {
 TEST_F(ConnectionTest, CarriesPayloadInParts) {
   auto data = data_of({8, 3});
   ConstBuffer whole(data);
-  std::array<ConstBuffer, 4> parts{whole.first(100), whole.subspan(100, 5000), {}, whole.subspan(5100)};
+  std::array<ConstBuffer, 4> parts{
+      whole.first(100), whole.subspan(100, 5000), {}, whole.subspan(5100)};
   auto reply = loop.run_task(client->call_parts(request(Type::kWrite, {8, 3}), parts, 1s));
   ASSERT_TRUE(reply);
   EXPECT_EQ(handler.bad_payloads, 0u);
@@ -153,7 +156,8 @@ TEST_F(ConnectionTest, AThousandCallsAtOnce) {
   std::vector<std::vector<std::byte>> memory;
   std::vector<BlockRange> ranges;
   for (int i = 0; i < 1000; ++i) {
-    BlockRange range{random.below(1000), static_cast<uint32_t>(random.between(1, i % 50 == 0 ? 64 : 2))};
+    BlockRange range{random.below(1000),
+                     static_cast<uint32_t>(random.between(1, i % 50 == 0 ? 64 : 2))};
     bool write = random.chance(0.5);
     ranges.push_back(write ? BlockRange{} : range);
     memory.push_back(write ? data_of(range) : std::vector<std::byte>{});
@@ -301,6 +305,23 @@ TEST_F(ConnectionTest, ShutdownEndsEveryCallAsClosed) {
   loop.run_ready();
   EXPECT_EQ(waiting.code(), Code::kClosed);
   EXPECT_EQ(call(request(Type::kFlush)).error().code, Code::kClosed);
+}
+
+TEST_F(ConnectionTest, ShutdownEndsTheCallsOfAClientThatNeverRan) {
+  auto [near, far] = testing::make_memory_streams(loop);
+  PeerClient idle(loop, buffers, std::move(near), client->session());
+  std::optional<Result<Message>> reply;
+  group.spawn([](PeerClient& to, std::optional<Result<Message>>& into) -> io::Task<void> {
+    auto calling = to.call(request(Type::kFlush), {}, 1s);
+    Result<Message> got = co_await std::move(calling);
+    into.emplace(std::move(got));
+  }(idle, reply));
+  loop.run_ready();
+  EXPECT_FALSE(reply);
+  idle.shutdown();
+  loop.run_ready();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->error().code, Code::kClosed);
 }
 
 TEST_F(ConnectionTest, BoundsTheCallsInFlight) {

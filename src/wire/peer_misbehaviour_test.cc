@@ -134,8 +134,8 @@ class BadClientTest : public MisbehaviourTest {
  protected:
   BadClientTest() {
     group.spawn(server.serve(std::move(ours)));
-    auto session = loop.run_task(
-        handshake_as_client(loop, *theirs, testing::identity(1), NodeId(2), 1s));
+    auto session =
+        loop.run_task(handshake_as_client(loop, *theirs, testing::identity(1), NodeId(2), 1s));
     EXPECT_TRUE(session);
     head = request(Type::kFlush);
     head.request_id = 5;

@@ -8,7 +8,8 @@
 
 namespace cleat::wire {
 
-// What is known of one node. Lives as long as the pool: coroutines come back to it after their waits.
+// What is known of one node. Lives as long as the pool: coroutines come back to it after their
+// waits.
 struct PeerPool::Peer {
   Peer(io::Executor& executor, NodeId id) : node(id), attempt_ended(executor) {}
 
@@ -17,7 +18,7 @@ struct PeerPool::Peer {
   std::shared_ptr<PeerClient> client;
   bool connecting = false;
   io::WaitQueue attempt_ended;
-  Duration backoff{};   // before the attempt after the next failed one
+  Duration backoff{};  // before the attempt after the next failed one
   TimePoint next_attempt{};
   HandshakeFailure failure;
 
@@ -82,8 +83,9 @@ io::Task<Result<std::shared_ptr<PeerClient>>> PeerPool::get(NodeId node) {
   if (peer->connected()) co_return peer->client;
   if (closing_) co_return fail(Code::kClosed, "connections to peers are closed");
   if (peer->address.text.empty()) co_return fail(Code::kNotFound, "address of a peer");
-  co_return fail(peer->failure.text.empty() ? Error{Code::kUnreachable, 0, "connection to the peer was lost"}
-                                            : peer->failure.error);
+  co_return fail(peer->failure.text.empty()
+                     ? Error{Code::kUnreachable, 0, "connection to the peer was lost"}
+                     : peer->failure.error);
 }
 
 // Tries until it is connected or an attempt to the address that is still the right one has failed.
@@ -115,7 +117,8 @@ io::Task<void> PeerPool::connect(Peer& peer) {
 
 void PeerPool::failed(Peer& peer, const HandshakeFailure& failure) {
   if (peer.failure.text != failure.text) {  // once per reason, not per attempt
-    LOG_WARN("node {} at {} can't be reached: {}", peer.node.value, peer.address.text, failure.text);
+    LOG_WARN("node {} at {} can't be reached: {}", peer.node.value, peer.address.text,
+             failure.text);
   }
   peer.failure = failure;
   peer.backoff = std::clamp(peer.backoff * 2, options_.backoff_min, options_.backoff_max);
@@ -131,7 +134,8 @@ io::Task<HandshakeResult<std::shared_ptr<PeerClient>>> PeerPool::attempt(NodeId 
                              "no connection to " + address.text + ": " + to_string(stream.error())};
     co_return tl::unexpected<HandshakeFailure>(std::move(failure));
   }
-  auto shaking = handshake_as_client(executor_, **stream, identity_, node, options_.handshake_timeout);
+  auto shaking =
+      handshake_as_client(executor_, **stream, identity_, node, options_.handshake_timeout);
   HandshakeResult<Session> session = co_await std::move(shaking);
   if (!session) co_return tl::unexpected<HandshakeFailure>(session.error());
   co_return std::make_shared<PeerClient>(executor_, buffers_, std::move(*stream), *session);

@@ -1,5 +1,5 @@
-// The connections of this node to the others: one PeerClient a node, made when first asked for and made
-// again when lost.
+// The connections of this node to the others: one PeerClient a node, made when first asked for and
+// made again when lost.
 //
 // Threading: one loop (a node with several data loops has a pool for each).
 #pragma once
@@ -17,8 +17,8 @@ namespace cleat::wire {
 struct PeerPoolOptions {
   Duration connect_timeout = 1s;
   Duration handshake_timeout = 2s;
-  // After a lost connection the next attempt is at once; after a failed attempt the next waits this long,
-  // doubled up to the maximum.
+  // After a lost connection the next attempt is at once; after a failed attempt the next waits this
+  // long, doubled up to the maximum.
   Duration backoff_min = 20ms;
   Duration backoff_max = 1s;
 };
@@ -36,18 +36,21 @@ class PeerPool {
   // Ends the connection to the node; it is then not known any more.
   void forget(NodeId node);
 
-  // The open connection to the node, made now if there is none. Those who ask meanwhile share one attempt.
-  // kNotFound without an address; kUnreachable when the attempt failed, or at once while the next attempt
-  // is not due; kTimedOut, kPermission, kUnsupported, kCorrupt as the handshake ended; kClosed.
+  // The open connection to the node, made now if there is none. Those who ask meanwhile share one
+  // attempt. kNotFound without an address; kUnreachable when the attempt failed, or at once while
+  // the next attempt is not due; kTimedOut, kPermission, kUnsupported, kCorrupt as the handshake
+  // ended; kClosed.
   io::Task<Result<std::shared_ptr<PeerClient>>> get(NodeId node);
 
   // get() and the call in one; `timeout` is that of the call alone.
-  io::Task<Result<Message>> call(NodeId node, Header request, ConstBuffer payload, Duration timeout);
+  io::Task<Result<Message>> call(NodeId node, Header request, ConstBuffer payload,
+                                 Duration timeout);
   io::Task<Result<Header>> call_into(NodeId node, Header request, MutableBuffer into,
                                      Duration timeout);
 
   bool is_connected(NodeId node) const;
-  // Why the last attempt to reach the node failed, for people; empty when it is connected or never failed.
+  // Why the last attempt to reach the node failed, for people; empty when it is connected or never
+  // failed.
   std::string last_failure(NodeId node) const;
 
   // Ends every connection and waits for all of them.

@@ -15,8 +15,8 @@ using testing::request;
 
 // A node that listens.
 struct Node {
-  Node(testing::TestLoop& loop, io::BufferPool& buffers, testing::MemoryNetwork& network, uint64_t id,
-       const std::string& address)
+  Node(testing::TestLoop& loop, io::BufferPool& buffers, testing::MemoryNetwork& network,
+       uint64_t id, const std::string& address)
       : handler(loop, buffers), server(loop, buffers, testing::identity(id), handler) {
     listener = std::move(*loop.run_task(network.listen(io::Address{address})));
     group.spawn(listen());
@@ -131,7 +131,8 @@ TEST_F(PoolTest, WaitsLongerAfterEachFailedAttempt) {
   EXPECT_EQ(flush_fails(), Code::kUnreachable);
   EXPECT_EQ(flush_fails(), Code::kUnreachable);
   EXPECT_EQ(network.connects, 1u) << "the second is refused at once";
-  EXPECT_EQ(pool.last_failure(NodeId(2)), "no connection to n2:9470: unreachable: connection refused");
+  EXPECT_EQ(pool.last_failure(NodeId(2)),
+            "no connection to n2:9470: unreachable: connection refused");
 
   for (int i = 0; i < 1000; ++i) {
     loop.run_for(10ms);
@@ -168,7 +169,8 @@ TEST_F(PoolTest, GivesUpOnAPeerThatIsSilent) {
   TimePoint before = loop.now();
   EXPECT_EQ(flush_fails(), Code::kTimedOut);
   EXPECT_EQ(loop.now() - before, PeerPoolOptions{}.handshake_timeout);
-  EXPECT_THAT(pool.last_failure(NodeId(2)), HasSubstr("did not finish the handshake within 2000 ms"));
+  EXPECT_THAT(pool.last_failure(NodeId(2)),
+              HasSubstr("did not finish the handshake within 2000 ms"));
 }
 
 TEST_F(PoolTest, FollowsAnAddressThatChanges) {

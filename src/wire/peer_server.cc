@@ -7,7 +7,8 @@
 
 namespace cleat::wire {
 
-static_assert(kPayloadBytesMax <= io::BufferPool::kBytesMax, "any payload fits into a pooled buffer");
+static_assert(kPayloadBytesMax <= io::BufferPool::kBytesMax,
+              "any payload fits into a pooled buffer");
 
 // One connection after its handshake. Lives in the frame of serve().
 class PeerServer::Connection {
@@ -92,7 +93,8 @@ class PeerServer::Connection {
     room_.notify_one();
   }
 
-  Header complete(const Reply& reply, const Header& asked, std::span<const ConstBuffer> payload) const {
+  Header complete(const Reply& reply, const Header& asked,
+                  std::span<const ConstBuffer> payload) const {
     Header header = reply.header;
     header.version = session_.version;
     header.type = asked.type;
@@ -152,8 +154,8 @@ io::Task<void> PeerServer::serve(std::unique_ptr<io::Stream> stream) {
     auto running = connection.run();
     Error end = co_await std::move(running);
     if (end.code == Code::kCorrupt || end.code == Code::kUnsupported || end.code == Code::kLimit) {
-      LOG_ERROR("connection of node {} ended: it sent what is no valid frame: {}", session->peer_name,
-                to_string(end));
+      LOG_ERROR("connection of node {} ended: it sent what is no valid frame: {}",
+                session->peer_name, to_string(end));
     } else {
       LOG_INFO("connection of node {} ended: {}", session->peer_name, to_string(end));
     }

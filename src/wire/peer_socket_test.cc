@@ -20,7 +20,8 @@ class SocketTest : public ::testing::Test {
     network = std::make_unique<io::UringNetwork>(*loop);
     handler = std::make_unique<testing::PatternHandler>(*loop, buffers);
     server = std::make_unique<PeerServer>(*loop, buffers, testing::identity(2), *handler);
-    pool = std::make_unique<PeerPool>(*loop, buffers, *network, testing::identity(1), PeerPoolOptions{});
+    pool = std::make_unique<PeerPool>(*loop, buffers, *network, testing::identity(1),
+                                      PeerPoolOptions{});
   }
   void TearDown() override {
     EXPECT_EQ(buffers.lent_bytes(), 0u);
@@ -98,8 +99,8 @@ class SocketTest : public ::testing::Test {
     EXPECT_LT(loop->now() - before, 1s);
   }
   io::Task<void> wait_for_failure(PeerClient& client, std::optional<Code>& code) {
-    // Longer than the test's patience: only the loss of the connection ends it in time. Its delay is not over
-    // when the connection goes.
+    // Longer than the test's patience: only the loss of the connection ends it in time. Its delay
+    // is not over when the connection goes.
     auto calling = client.call(request(Type::kFlush, {}, 200'000), {}, 100s);
     Result<Message> reply = co_await std::move(calling);
     code = reply ? Code::kAlreadyExists : reply.error().code;

@@ -25,8 +25,8 @@ class Message {
   io::PooledBuffer buffer;  // aligned for direct I/O; at least header.payload_bytes
 };
 
-// What goes back. The server itself sets version, type, kReply, request_id and volume, and the payload's
-// length and checksum.
+// What goes back. The server itself sets version, type, kReply, request_id and volume, and the
+// payload's length and checksum.
 class Reply {
  public:
   Reply() = default;
@@ -48,9 +48,9 @@ class Reply {
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
-  // Any number at once. Called in the order in which the requests of a connection arrived, and each runs
-  // up to its first wait before the next is called; replies go out in the order in which they are ready.
-  // The reply is dropped when the connection has ended meanwhile.
+  // Any number at once. Called in the order in which the requests of a connection arrived, and each
+  // runs up to its first wait before the next is called; replies go out in the order in which they
+  // are ready. The reply is dropped when the connection has ended meanwhile.
   virtual io::Task<Reply> handle(Message request) = 0;
 };
 

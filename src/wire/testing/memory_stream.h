@@ -1,5 +1,5 @@
-// Two streams connected in memory, and a network of them, with what can go wrong on a way: a full window,
-// bytes that arrive one by one, are damaged, or stop in the middle, and resets.
+// Two streams connected in memory, and a network of them, with what can go wrong on a way: a full
+// window, bytes that arrive one by one, are damaged, or stop in the middle, and resets.
 //
 // Threading: one loop. Ownership: the two ends share what is between them.
 #pragma once
@@ -28,12 +28,12 @@ struct MemoryPipe {
   std::unique_ptr<std::byte[]> ring{new std::byte[kRingBytes]};
   size_t begin = 0;
   size_t unread = 0;
-  size_t window = kRingBytes;      // a writer waits while this many bytes are unread
-  size_t read_max = kRingBytes;    // of one read_some
+  size_t window = kRingBytes;    // a writer waits while this many bytes are unread
+  size_t read_max = kRingBytes;  // of one read_some
   uint64_t written = 0;
-  uint64_t writes = 0;             // calls of write_all
-  bool held = false;               // what was written does not arrive
-  bool closed = false;             // by either end
+  uint64_t writes = 0;  // calls of write_all
+  bool held = false;    // what was written does not arrive
+  bool closed = false;  // by either end
   bool reset = false;
   std::function<void(uint64_t offset, std::byte& byte)> damage;  // sees every byte that is written
 
@@ -82,7 +82,8 @@ class MemoryStream : public io::Stream {
     for (ConstBuffer part : parts) {
       while (!part.empty()) {
         if (out->reset) co_return fail(Code::kUnreachable, "reset");
-        if (out->closed) co_return fail(shut_ ? Code::kClosed : Code::kUnreachable, "end of stream");
+        if (out->closed)
+          co_return fail(shut_ ? Code::kClosed : Code::kUnreachable, "end of stream");
         size_t size = out->put(part);
         part = part.subspan(size);
         out->changed.notify_all();

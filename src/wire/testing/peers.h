@@ -35,8 +35,8 @@ inline bool is_pattern(BlockRange range, ConstBuffer bytes) {
   return bytes.size() == range.bytes();
 }
 
-// A write must carry the pattern of its range; a read is answered with it; request.seq is the delay in
-// microseconds; a fence is refused; a digest waits until `gate` is opened.
+// A write must carry the pattern of its range; a read is answered with it; request.seq is the delay
+// in microseconds; a fence is refused; a digest waits until `gate` is opened.
 class PatternHandler : public RequestHandler {
  public:
   PatternHandler(io::Executor& executor, io::BufferPool& buffers)
@@ -62,7 +62,7 @@ class PatternHandler : public RequestHandler {
   uint64_t bad_payloads = 0;
   size_t running = 0;
   size_t running_max = 0;
-  int32_t wrong_bytes = 0;    // a reply to a read is longer by this than asked for
+  int32_t wrong_bytes = 0;  // a reply to a read is longer by this than asked for
 
  private:
   static constexpr uint64_t kDelayMaxUs = 10'000'000;
