@@ -11,6 +11,12 @@ constexpr Duration kHealMax = std::chrono::seconds(300);
 }  // namespace
 
 io::Task<std::string> Cluster::heal_and_check() {
+  std::string result = co_await heal_and_open();
+  for (HostIndex host = 0; host < kHosts; ++host) co_await process(host)->unwind();
+  co_return result;
+}
+
+io::Task<std::string> Cluster::heal_and_open() {
   note("healing");
   for (HostIndex a = 0; a < kHosts; ++a) {
     for (HostIndex b = 0; b < a; ++b) fabric_.heal(a, b);
@@ -44,7 +50,6 @@ io::Task<std::string> Cluster::heal_and_check() {
     std::string wrong_read = co_await final_reads(volume);
     auto detached = co_await process(host)->detach();
     if (!detached) co_return fmt::format("last detach: {}", to_string(detached.error()));
-    for (HostIndex other = 0; other < kHosts; ++other) co_await process(other)->unwind();
     co_return wrong_read;
   }
 }

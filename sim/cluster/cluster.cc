@@ -88,6 +88,9 @@ RunResult Cluster::run() {
   if (!unhealed.empty()) wrong(unhealed);
   std::string history = history_.check();
   if (!history.empty()) wrong(history);
+  // Timers and messages that nobody waits for any more run out.
+  for (HostIndex host = 0; host < kHosts; ++host) fabric_.end_process(host, false);
+  loop_.run();
   result_.failure = failure_;
   result_.steps = loop_.steps();
   for (const auto& [name, count] : fault_counts_) {

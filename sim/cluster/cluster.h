@@ -81,6 +81,7 @@ class Cluster {
 
   // checks.cc
   io::Task<std::string> heal_and_check();
+  io::Task<std::string> heal_and_open();
   io::Task<std::string> final_reads(engine::Volume& volume);
 
   void note(std::string text);

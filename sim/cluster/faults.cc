@@ -79,7 +79,7 @@ io::Task<void> Cluster::fault_cut() {
   bool from_meta = loop_.random().chance(0.4);
   bool all_links = loop_.random().chance(0.5);
   auto only = static_cast<HostIndex>(loop_.random().below(kHosts));
-  note(fmt::format("host {}: cut from {}{}", host, all_links ? "all" : std::to_string(only),
+  note(fmt::format("host {}: cut from {}{}", host, all_links ? "all" : fmt::format("{}", only),
                    from_meta ? " and the metadata" : ""));
   ++fault_counts_["cut"];
   for (HostIndex other = 0; other < kHosts; ++other) {
@@ -170,7 +170,7 @@ io::Task<void> Cluster::fault_snapshot() {
     } else {
       core::SnapshotRecord snapshot;
       snapshot.id = SnapshotId(next_snapshot_++);
-      snapshot.name = "s";
+      snapshot.name = fmt::format("snapshot-{}", snapshot.id.value);
       auto taken = co_await volume->snapshot(snapshot);
       if (taken) snapshots_.push_back(snapshot.id);
     }

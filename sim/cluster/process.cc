@@ -12,7 +12,7 @@ wire::Identity identity_of(HostIndex host, Random& random) {
   wire::Identity identity;
   identity.cluster = "simulated";
   identity.node = node_of(host);
-  identity.name = "node" + std::to_string(host);
+  identity.name = fmt::format("node{}", host);
   identity.secret = "the secret of the simulated cluster";
   uint64_t seed = random();
   identity.nonce = [own = Random(seed)]() mutable -> Result<wire::Nonce> {

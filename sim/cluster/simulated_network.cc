@@ -1,5 +1,7 @@
 #include "sim/cluster/simulated_network.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -208,12 +210,12 @@ void NetworkFabric::end_process(HostIndex host, bool power_lost) {
       if (told) connection->reset_end(1 - side);
     }
   }
-  std::erase_if(listeners_, [host](const auto& entry) { return entry.second->host() == host; });
+  absl::erase_if(listeners_, [host](const auto& entry) { return entry.second->host() == host; });
   changed_.notify_all();
 }
 
 io::Address SimulatedNetwork::address_of(HostIndex host) {
-  return io::Address{"host:" + std::to_string(host)};
+  return io::Address{fmt::format("host:{}", host)};
 }
 
 io::Task<Result<std::unique_ptr<io::Stream>>> SimulatedNetwork::connect(io::Address to,
