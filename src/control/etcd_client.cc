@@ -5,30 +5,14 @@
 #include <chrono>
 #include <thread>
 
+#include "control/grpc_channel.h"
+
 namespace cleat::control {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-constexpr Duration kPauseBetweenRounds = 100ms;
-constexpr int kReconnectMs = 100;
-constexpr int kReconnectMsMax = 1000;
-constexpr int kConnectTimeoutMs = 1500;
-constexpr int kKeepaliveMs = 10'000;  // etcd closes connections that ask more often than every 5 s
-constexpr int kKeepaliveTimeoutMs = 3'000;
-
-std::shared_ptr<grpc::Channel> make_channel(const std::string& endpoint) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);  // a listing of 10,000 volumes is some MB
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(endpoint, grpc::InsecureChannelCredentials(), arguments);
-}
-
+constexpr Duration kPauseBetweenRounds = 50ms;
+constexpr Duration kAttemptMin = 100ms;
 bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -144,7 +128,11 @@ Outcome<> EtcdClient::call(const char* doing, const Call& call, int* attempts) {
     if (attempts != nullptr) *attempts = attempt;
     Endpoint endpoint = current();
     const std::string& name = options_.endpoints[endpoint.index];
-    auto left = std::min<Duration>(options_.attempt_timeout, deadline - SteadyClock::now());
+    const auto begin = SteadyClock::now();
+    auto left = std::min<Duration>(options_.attempt_timeout, deadline - begin);
+    if (attempt > 1 && left < kAttemptMin) break;
+    connect_now(*endpoint.channel, left);
+    left = std::max<Duration>(left - (SteadyClock::now() - begin), kAttemptMin);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          std::chrono::duration_cast<std::chrono::microseconds>(left));
@@ -158,7 +146,6 @@ Outcome<> EtcdClient::call(const char* doing, const Call& call, int* attempts) {
     // What is no etcd does not become one by waiting.
     if (round_done && last.code == Code::kUnsupported) break;
     if (round_done) std::this_thread::sleep_for(kPauseBetweenRounds);
-    if (SteadyClock::now() >= deadline) break;
   }
   std::string words;
   for (const auto& text : told) {

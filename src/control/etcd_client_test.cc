@@ -5,7 +5,7 @@
 #include <httplib.h>
 
 #include "api/control.grpc.pb.h"
-#include "control/test_etcd.h"
+#include "control/testing/test_etcd.h"
 
 namespace cleat::control {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/etcd.grpc.pb.h"
+#include "control/grpc_channel.h"
 
 namespace cleat::control {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 namespace pb = etcdserverpb;
 using SteadyClock = std::chrono::steady_clock;
 constexpr Duration kPeriodMax = 2s;
+constexpr Duration kConnectTime = 1s;
 
 class EtcdLease final : public Lease {
  public:
@@ -107,6 +109,7 @@ void EtcdLeases::keep_alive() {
 
 bool EtcdLeases::exchange(const std::vector<int64_t>& ids) {
   auto endpoint = client_.current();
+  connect_now(*endpoint.channel, kConnectTime);
   const auto sent = SteadyClock::now();
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds{1});

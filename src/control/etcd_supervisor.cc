@@ -129,15 +129,14 @@ bool EtcdSupervisor::has_data() const {
   return std::filesystem::exists(options_.data_dir + "/etcd/member/wal");
 }
 
-// What a member without data joins: the static list, unless the others already are a cluster.
+// What a member without data joins. Only the first one may begin a cluster, alone; the others add
+// themselves to it. So two halves can't begin two clusters, whatever starts when and sees whom.
 Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
   existing = false;
-  std::string fresh;
-  for (const auto& member : members_) {
-    fresh += fmt::format("{}{}={}", fresh.empty() ? "" : ",", member.name, peer_url(member));
-  }
-  if (has_data() || members_.size() == 1) return fresh;
-  EtcdOptions others{.endpoints = {}, .attempt_timeout = 1s, .call_timeout = 1s};
+  const EtcdPeer& self = members_[static_cast<size_t>(self_)];
+  const std::string alone = fmt::format("{}={}", self.name, peer_url(self));
+  if (has_data() || members_.size() == 1) return alone;
+  EtcdOptions others{.endpoints = {}, .attempt_timeout = 1s, .call_timeout = 2s};
   for (const auto& member : members_) {
     if (member.name != options_.node) {
       others.endpoints.push_back(fmt::format("{}:{}", member.address, options_.client_port));
@@ -148,7 +147,11 @@ Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
   auto asked = client->call("list members", [&](const auto& channel, auto& context) {
     return pb::Cluster::NewStub(channel)->MemberList(&context, {}, &list);
   });
-  if (!asked) return fresh;  // nobody serves yet: we are among the first
+  if (!asked && self_ == 0) return alone;
+  if (!asked) {
+    return failure(Code::kUnreachable, "waiting for the first member, {} at {}, to begin the cluster",
+                   members_[0].name, members_[0].address);
+  }
   const std::string own = peer_url(members_[static_cast<size_t>(self_)]);
   auto is_own = [&](const pb::Member& member) {
     return std::find(member.peerurls().begin(), member.peerurls().end(), own) != member.peerurls().end();
@@ -193,7 +196,7 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
       "--initial-cluster-token", "cleat-" + options_.cluster,
       "--heartbeat-interval", kHeartbeatMs, "--election-timeout", kElectionMs,
       "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "30m",
-      "--quota-backend-bytes", kQuotaBytes, "--logger", "zap", "--log-level", "warn"};
+      "--quota-backend-bytes", kQuotaBytes, "--strict-reconfig-check=false", "--logger", "zap", "--log-level", "warn"};
   return argv;
 }
 

@@ -1,8 +1,8 @@
 // The embedded etcd: a supervised member from the system's `etcd` binary.
 //
 // Which nodes: the first one of `peers`, or the first three when there are at least three. Other nodes
-// only use the members' endpoints. The members may start in any order; a member that comes to an existing
-// cluster (one that grew from one member to three) adds itself.
+// only use the members' endpoints. The first one begins the cluster, the others add themselves when they
+// first start (in any order; until the first has started once they wait). So one member grows to three.
 // Life: the member runs in its own process group and is killed with us, so that no orphan stays; etcd is
 // made for that. It is restarted after it ends, with a backoff.
 //
@@ -36,7 +36,7 @@ struct EtcdSupervisorOptions {
   uint16_t peer_port = 9475;
   std::string binary = "etcd";
   Duration backoff_min = 500ms;
-  Duration backoff_max = 10s;
+  Duration backoff_max = 4s;
 };
 
 class EtcdSupervisor {

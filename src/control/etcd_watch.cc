@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "api/etcd.grpc.pb.h"
+#include "control/grpc_channel.h"
 
 namespace cleat::control {
 namespace {
 namespace pb = etcdserverpb;
 constexpr Duration kPauseAfterFailure = 200ms;
+constexpr Duration kConnectTime = 1s;
 }  // namespace
 
 std::string prefix_end(std::string prefix) {
@@ -59,6 +61,7 @@ void EtcdWatch::stream_events() {
     context_ = &context;
   }
   auto endpoint = client_.current();
+  connect_now(*endpoint.channel, kConnectTime);
   auto stub = pb::Watch::NewStub(endpoint.channel);
   auto stream = stub->Watch(&context);
   pb::WatchRequest request;

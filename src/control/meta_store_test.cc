@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "control/mem_meta_store.h"
-#include "control/test_etcd.h"
+#include "control/testing/test_etcd.h"
 
 namespace cleat::control {
 namespace {

@@ -1,5 +1,5 @@
 // Ports: what control asks of the data plane of its own node. src/node implements them on the engine;
-// tests have src/control/fake_node.h. A call for another node is forwarded by control to that node's
+// tests have src/control/testing/fake_node.h. A call for another node is forwarded by control to that node's
 // cleatd and arrives at the ports there, so an implementation only ever acts for itself.
 //
 // Threading: any control thread, any number at once; a call blocks until it is done and bounds its own

@@ -4,7 +4,7 @@
 
 #include "control/mem_meta_store.h"
 #include "control/record_codec.h"
-#include "control/test_etcd.h"
+#include "control/testing/test_etcd.h"
 
 namespace cleat::control {
 namespace {

@@ -1,0 +1,42 @@
+// What every part of the control logic works with. Everything comes in here: no clock, randomness or
+// environment is reached for elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "common/time.h"
+#include "control/keys.h"
+#include "control/meta_store.h"
+#include "control/node_directory.h"
+#include "core/placement.h"
+
+namespace cleat::control {
+
+struct ControlLimits {
+  core::PlacementLimits placement;
+  Duration node_lease = 6s;         // a node is offline when its lease ran out
+  Duration replica_delay = 600s;    // an offline node's replicas are made elsewhere after this
+  Duration half_done_after = 60s;   // a create that didn't finish in this time is undone
+  Duration alert_kept = std::chrono::hours{24};
+  double pool_nearly_full = 0.85;   // used share that raises an alert
+  uint32_t snapshots_per_volume = 256;
+};
+
+struct ControlContext {
+  MetaStore& store;
+  Keys keys;
+  NodeDirectory& nodes;
+  NodeId self;
+  std::string cluster;
+  std::string version;
+  std::function<uint64_t()> now_unix_ms;
+  std::function<uint64_t()> random;
+  ControlLimits limits;
+
+  // Random decimals of up to 18 digits, never 0.
+  uint64_t new_id() const { return 1 + random() % 999'999'999'999'999'999ULL; }
+};
+
+}  // namespace cleat::control

@@ -1,0 +1,171 @@
+#include "control/host_manager.h"
+
+#include "common/log.h"
+#include "control/api_views.h"
+#include "control/typed_store.h"
+
+namespace cleat::control {
+namespace {
+
+Frontend frontend_of(v1::Frontend frontend) {
+  return frontend == v1::FRONTEND_NBD ? Frontend::kNbd : Frontend::kFuse;
+}
+
+}  // namespace
+
+Outcome<NodeId> HostManager::node_or_self(const std::string& node, const Topology& topology) const {
+  if (node.empty()) return context_.self;
+  return topology.resolve(node);
+}
+
+Outcome<bool> HostManager::may_take_over(const VolumeView& volume, const Topology& topology,
+                                         bool force) {
+  const NodeId primary = volume.record.primary;
+  const std::string name = topology.name(primary);
+  if (topology.find(primary) == nullptr) return true;  // decommissioned
+  if (topology.alive(primary)) {
+    OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
+    auto runtime = node->ports().inspect.runtime(volume.id());
+    const bool answered = runtime || runtime.error().code == Code::kNotFound;
+    if (runtime && runtime->attached) {
+      return failure(Code::kBusy, "volume {} is attached on {}: detach it there first (`cleat host "
+                                  "detach {}`)", volume.spec.name(), name, volume.spec.name());
+    }
+    if (answered) return true;  // not served there: only open to heal, or its node started anew
+    if (!force) {
+      return failure(Code::kBusy, "volume {} is attached on {}, which does not answer ({}): if it is "
+                                  "gone, attach with --force", volume.spec.name(), name,
+                     runtime.error().message);
+    }
+    return true;
+  }
+  if (!volume.attached() || force) return true;
+  return failure(Code::kBusy, "volume {} is attached on {}, which is offline: to take it over, attach "
+                              "with --force (what {} still writes is refused from then on)",
+                 volume.spec.name(), name, name);
+}
+
+Outcome<> HostManager::set_attachment(VolumeId volume, const meta::Attachment* attachment) {
+  OUTCOME_TRY(update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume), [&](auto& spec) {
+    if (attachment == nullptr) {
+      if (!spec.has_attachment()) return false;
+      spec.clear_attachment();
+      return true;
+    }
+    *spec.mutable_attachment() = *attachment;
+    spec.set_attached_unix_ms(context_.now_unix_ms());
+    return true;
+  }));
+  return {};
+}
+
+Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+  if (volume.spec.state() == meta::VolumeSpec::CREATING) {
+    return failure(Code::kBusy, "volume {} is still being created", volume.spec.name());
+  }
+  const NodeView* where = topology.find(node);
+  if (where != nullptr && where->node.maintenance() && volume.record.primary != node && !request.force()) {
+    return failure(Code::kBusy, "node {} is in maintenance", topology.name(node));
+  }
+  AttachOptions options;
+  options.frontend = frontend_of(request.frontend());
+  options.volume_name = volume.spec.name();
+  if (volume.record.primary.value != 0 && volume.record.primary != node) {
+    OUTCOME_ASSIGN(options.take_over, may_take_over(volume, topology, request.force()));
+  }
+  OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  OUTCOME_ASSIGN(AttachedVolume attached, handle->ports().attach.attach(volume.id(), options));
+  meta::Attachment attachment;
+  attachment.set_node(node.value);
+  attachment.set_frontend(static_cast<uint32_t>(attached.frontend));
+  attachment.set_device(attached.device);
+  attachment.set_uri(attached.uri);
+  OUTCOME_TRY(set_attachment(volume.id(), &attachment));
+  OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
+  const v1::Volume shown = to_api(volume, topology);
+  v1::AttachResponse out;
+  *out.mutable_attachment() = shown.attachment();
+  out.mutable_attachment()->set_device(attached.device);
+  out.mutable_attachment()->set_uri(attached.uri);
+  out.set_epoch(volume.record.epoch.value);
+  out.set_data_local(shown.data_local());
+  return out;
+}
+
+Outcome<> HostManager::detach(const v1::DetachRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  const NodeId primary = volume.record.primary;
+  if (primary.value == 0) return set_attachment(volume.id(), nullptr);
+  if (!request.node().empty()) {
+    OUTCOME_ASSIGN(NodeId node, topology.resolve(request.node()));
+    if (node != primary) {
+      return failure(Code::kBusy, "volume {} is not attached on {} but on {}", volume.spec.name(),
+                     request.node(), topology.name(primary));
+    }
+  }
+  if (!topology.alive(primary)) {
+    return failure(Code::kUnreachable, "volume {} is attached on {}, which is offline: to use it "
+                                       "elsewhere, attach it there with --force",
+                   volume.spec.name(), topology.name(primary));
+  }
+  OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
+  if (volume.attached() && !request.force()) {
+    auto paths = node->mounts().mounts(volume.spec.attachment().device());
+    if (paths && !paths->empty()) {
+      return failure(Code::kBusy, "volume {} is mounted on {} at {}: unmount it first (`cleat host "
+                                  "unmount {}`)", volume.spec.name(), topology.name(primary),
+                     paths->front(), volume.spec.name());
+    }
+  }
+  OUTCOME_TRY(node->ports().attach.detach(volume.id(), request.force()));
+  return set_attachment(volume.id(), nullptr);
+}
+
+Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+  const std::string& name = volume.spec.name();
+  if (!volume.attached() || volume.record.primary != node) {
+    return failure(Code::kBusy, "volume {} is not attached on {}: attach it first (`cleat host attach {}`)",
+                   name, topology.name(node), name);
+  }
+  if (volume.spec.attachment().device().empty()) {
+    return failure(Code::kUnsupported, "volume {} is attached by NBD and has no device to mount: attach "
+                                       "it with --frontend fuse", name);
+  }
+  if (volume.spec.fs().empty()) {
+    return failure(Code::kInvalidArgument, "volume {} was created without a file system (--fs none): "
+                                           "mount its device {} yourself", name,
+                   volume.spec.attachment().device());
+  }
+  MountRequestInfo info{volume.spec.attachment().device(), request.path(), volume.spec.fs(),
+                        {request.options().begin(), request.options().end()}};
+  if (request.read_only()) info.options.push_back("ro");
+  OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  OUTCOME_ASSIGN(MountInfo mounted, handle->mounts().mount(info));
+  v1::MountResponse out;
+  out.set_device(mounted.device);
+  out.set_path(mounted.path);
+  out.set_fs(mounted.fs);
+  out.set_formatted(mounted.formatted);
+  return out;
+}
+
+Outcome<> HostManager::unmount(const v1::UnmountRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  NodeId node = volume.record.primary;
+  if (!request.node().empty()) {
+    OUTCOME_ASSIGN(node, topology.resolve(request.node()));
+  }
+  if (!volume.attached() || volume.spec.attachment().device().empty()) return {};
+  OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  return handle->mounts().unmount(volume.spec.attachment().device(), request.path());
+}
+
+}  // namespace cleat::control

@@ -1,0 +1,28 @@
+// Devices and mounts: the Hosts service of api/control.proto.
+//
+// Threading: any thread.
+#pragma once
+
+#include "api/control.pb.h"
+#include "control/cluster_view.h"
+
+namespace cleat::control {
+
+class HostManager {
+ public:
+  explicit HostManager(const ControlContext& context) : context_(context) {}
+
+  Outcome<v1::AttachResponse> attach(const v1::AttachRequest& request);
+  Outcome<> detach(const v1::DetachRequest& request);
+  Outcome<v1::MountResponse> mount(const v1::MountRequest& request);
+  Outcome<> unmount(const v1::UnmountRequest& request);
+
+ private:
+  Outcome<NodeId> node_or_self(const std::string& node, const Topology& topology) const;
+  // Whether the volume may be taken from the node that the record names.
+  Outcome<bool> may_take_over(const VolumeView& volume, const Topology& topology, bool force);
+  Outcome<> set_attachment(VolumeId volume, const meta::Attachment* attachment);
+  const ControlContext& context_;
+};
+
+}  // namespace cleat::control

@@ -1,0 +1,165 @@
+#include "control/http_server.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <httplib.h>
+
+#include <chrono>
+
+#include "control/api_server.h"
+#include "control/status_codes.h"
+
+namespace cleat::control {
+namespace {
+
+constexpr size_t kThreads = 4;
+constexpr std::string_view kBearer = "Bearer ";
+
+std::string to_json(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string out;
+  auto status = google::protobuf::util::MessageToJsonString(message, &out, options);
+  return status.ok() ? out : "{}";
+}
+
+std::string escape(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
+
+void fail_with(const Failure& failure, httplib::Response& response) {
+  response.status = http_code(failure.code);
+  response.set_content(fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n", to_string(failure.code),
+                                   escape(failure.message)),
+                       "application/json");
+}
+
+template <class Message>
+void respond(const Outcome<Message>& result, httplib::Response& response) {
+  if (!result) return fail_with(result.error(), response);
+  response.set_content(to_json(*result), "application/json");
+}
+
+}  // namespace
+
+HttpServer::HttpServer(Services services, HttpServerOptions options)
+    : services_(std::move(services)),
+      options_(std::move(options)),
+      server_(std::make_unique<httplib::Server>()) {
+  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server_->set_socket_options([](socket_t socket) {
+    const int on = 1;  // without SO_REUSEPORT, which httplib sets by default
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
+  add_routes();
+}
+
+HttpServer::~HttpServer() { stop(); }
+
+void HttpServer::add_routes() {
+  server_->Get("/healthz", [this](const httplib::Request&, httplib::Response& response) {
+    auto status = services_.cluster.status();
+    const bool good = status && status->health() != v1::HEALTH_DOWN;
+    response.status = good ? 200 : 503;
+    std::string text = good ? "ok\n" : "not ok\n";
+    if (status && !status->findings().empty()) text += status->findings(0).what() + "\n";
+    response.set_content(text, "text/plain");
+  });
+  server_->Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+    response.set_content(metrics(), "text/plain; version=0.0.4");
+  });
+  auto guarded = [this](const std::string& path, auto handler) {
+    server_->Get(path, [this, handler](const httplib::Request& request, httplib::Response& response) {
+      const std::string given = request.get_header_value("Authorization");
+      if (!given.starts_with(kBearer) ||
+          !same_token(std::string_view{given}.substr(kBearer.size()), options_.token)) {
+        return fail_with({Code::kPermission, "the cluster's token is needed: Authorization: Bearer TOKEN"},
+                         response);
+      }
+      handler(request, response);
+    });
+  };
+  guarded("/v1/status", [this](const auto&, auto& response) { respond(services_.cluster.status(), response); });
+  guarded("/v1/nodes", [this](const auto&, auto& response) { respond(services_.nodes.list(), response); });
+  guarded("/v1/pools", [this](const auto&, auto& response) { respond(services_.pools.list({}), response); });
+  guarded("/v1/alerts", [this](const auto&, auto& response) { respond(services_.alerts.list({}), response); });
+  guarded("/v1/volumes", [this](const auto&, auto& response) { respond(services_.volumes.list({}), response); });
+  guarded("/v1/snapshots", [this](const auto&, auto& response) { respond(services_.snapshots.list({}), response); });
+  guarded(R"(/v1/volumes/([A-Za-z0-9._-]+))", [this](const auto& request, auto& response) {
+    v1::InspectVolumeRequest inspect;
+    inspect.set_volume(request.matches[1].str());
+    respond(services_.volumes.inspect(inspect), response);
+  });
+}
+
+std::string HttpServer::metrics() {
+  std::string out;
+  auto gauge = [&](const char* name, const char* help) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);
+  };
+  auto status = services_.cluster.status();
+  if (status) {
+    gauge("cleat_metadata_reachable", "1 when etcd answers");
+    out += fmt::format("cleat_metadata_reachable {}\n", status->metadata().reachable() ? 1 : 0);
+    gauge("cleat_volumes", "volumes by condition");
+    const auto& volumes = status->volumes();
+    out += fmt::format("cleat_volumes{{condition=\"total\"}} {}\n", volumes.total());
+    out += fmt::format("cleat_volumes{{condition=\"attached\"}} {}\n", volumes.attached());
+    out += fmt::format("cleat_volumes{{condition=\"degraded\"}} {}\n", volumes.degraded());
+    out += fmt::format("cleat_volumes{{condition=\"down\"}} {}\n", volumes.down());
+    gauge("cleat_snapshots", "snapshots of all volumes");
+    out += fmt::format("cleat_snapshots {}\n", volumes.snapshots());
+    gauge("cleat_node_online", "1 when the node's lease is alive");
+    for (const auto& node : status->nodes()) {
+      out += fmt::format("cleat_node_online{{node=\"{}\"}} {}\n", escape(node.name()),
+                         node.state() == v1::NODE_STATE_OFFLINE ? 0 : 1);
+    }
+    gauge("cleat_pool_bytes", "capacity and use of each pool");
+    for (const auto& node : status->nodes()) {
+      for (const auto& pool : node.pools()) {
+        const std::string labels = fmt::format("node=\"{}\",pool=\"{}\"", escape(node.name()), escape(pool.path()));
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"total\"}} {}\n", labels, pool.capacity().total_bytes());
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"used\"}} {}\n", labels, pool.capacity().used_bytes());
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"free\"}} {}\n", labels, pool.capacity().free_bytes());
+      }
+    }
+    gauge("cleat_alerts", "alerts that stand");
+    out += fmt::format("cleat_alerts {}\n", status->alerts_size());
+  }
+  if (options_.more_metrics) out += options_.more_metrics();
+  return out;
+}
+
+Outcome<> HttpServer::start() {
+  const auto deadline = std::chrono::steady_clock::now() + options_.bind_timeout;
+  while (true) {
+    if (options_.port == 0) {
+      port_ = server_->bind_to_any_port(options_.address);
+    } else {
+      port_ = server_->bind_to_port(options_.address, options_.port) ? options_.port : -1;
+    }
+    if (port_ > 0) break;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return failure(Code::kIoError, "cannot listen on {}:{}: is another cleatd running?", options_.address,
+                     options_.port);
+    }
+    std::this_thread::sleep_for(100ms);
+  }
+  thread_ = std::thread([this] { server_->listen_after_bind(); });
+  return {};
+}
+
+void HttpServer::stop() {
+  if (!thread_.joinable()) return;
+  // stop() does nothing to a server that has not begun to listen.
+  while (!server_->is_running()) std::this_thread::sleep_for(1ms);
+  server_->stop();
+  thread_.join();
+}
+
+}  // namespace cleat::control

@@ -1,0 +1,46 @@
+// HTTP on port 9472: /healthz and /metrics (Prometheus text) for anyone, and the JSON of the control API's
+// answers under /v1/ with the cluster's token: status, volumes, volumes/NAME, snapshots, nodes, pools, alerts.
+//
+// Threading: its own threads; start() and stop() by one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "control/services.h"
+
+namespace httplib {
+class Server;
+}
+
+namespace cleat::control {
+
+struct HttpServerOptions {
+  std::string address;
+  int port = 9472;  // 0: any free one
+  std::string token;
+  std::function<std::string()> more_metrics;  // of the data plane, in Prometheus text
+  Duration bind_timeout = 5s;
+};
+
+class HttpServer {
+ public:
+  HttpServer(Services services, HttpServerOptions options);
+  ~HttpServer();
+  Outcome<> start();  // kIoError: the port is taken
+  void stop();
+  int port() const { return port_; }
+
+ private:
+  void add_routes();
+  std::string metrics();
+  Services services_;
+  HttpServerOptions options_;
+  std::unique_ptr<httplib::Server> server_;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace cleat::control

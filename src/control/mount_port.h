@@ -1,0 +1,38 @@
+// Port: file systems on the devices of one node.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/failure.h"
+
+namespace cleat::control {
+
+struct MountRequestInfo {
+  std::string device;
+  std::string path;
+  std::string fs;  // ext4 or xfs: made when the device is blank
+  std::vector<std::string> options;
+};
+
+struct MountInfo {
+  std::string device;
+  std::string path;
+  std::string fs;
+  bool formatted = false;
+};
+
+class MountPort {
+ public:
+  virtual ~MountPort() = default;
+  // Makes the file system only on a device that is blank, checks an existing one, mounts it. Mounted there
+  // already: success. kBusy: something else is mounted at the path. kCorrupt: the check found damage that
+  // it could not repair by itself. kInvalidArgument: unknown file system, path not absolute.
+  virtual Outcome<MountInfo> mount(const MountRequestInfo& request) = 0;
+  // Empty path: everywhere. Success when not mounted. kBusy: files are open.
+  virtual Outcome<> unmount(const std::string& device, const std::string& path) = 0;
+  // Where the device is mounted on this node.
+  virtual Outcome<std::vector<std::string>> mounts(const std::string& device) = 0;
+};
+
+}  // namespace cleat::control

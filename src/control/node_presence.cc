@@ -1,0 +1,220 @@
+#include "control/node_presence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/log.h"
+#include "control/node_manager.h"
+#include "control/record_codec.h"
+#include "control/typed_store.h"
+
+namespace cleat::control {
+namespace {
+
+// Small changes of usage are not worth a write to etcd each time.
+bool worth_publishing(const meta::Pool& before, const meta::Pool& now) {
+  const double moved = std::abs(static_cast<double>(before.used_bytes()) - static_cast<double>(now.used_bytes()));
+  return moved > 0.005 * static_cast<double>(std::max<uint64_t>(now.capacity_bytes(), 1)) ||
+         before.failed() != now.failed() || before.problem() != now.problem() ||
+         before.capacity_bytes() != now.capacity_bytes() || before.path() != now.path() ||
+         before.pool_class() != now.pool_class() || before.node() != now.node();
+}
+
+}  // namespace
+
+void NodePresence::start() {
+  thread_ = std::thread([this] {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      lock.unlock();
+      auto done = run_once();
+      if (!done) LOG_DEBUG("presence: {}", done.error().message);
+      lock.lock();
+      wake_.wait_for(lock, options_.period, [this] { return stopping_; });
+    }
+  });
+}
+
+void NodePresence::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  lease_.reset();
+}
+
+bool NodePresence::joined() const {
+  std::lock_guard lock(mutex_);
+  return joined_;
+}
+
+std::string NodePresence::problem() const {
+  std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+Outcome<> NodePresence::adopt() {
+  NodeIdentity known;
+  {
+    std::lock_guard lock(mutex_);
+    known = identity_;
+  }
+  OUTCOME_ASSIGN(NodeIdentity adopted, adopt_cluster(context_, known));
+  OUTCOME_TRY(adopted.save(options_.data_dir));
+  std::lock_guard lock(mutex_);
+  identity_ = adopted;
+  joined_ = true;
+  return {};
+}
+
+Outcome<> NodePresence::run_once() {
+  Outcome<> done;
+  if (!joined()) done = join();
+  if (done) done = keep_lease();
+  if (done) done = publish_pools();
+  if (done && periods_++ % options_.housekeeping_every == 0) done = keep_house();
+  std::lock_guard lock(mutex_);
+  const std::string problem = done ? std::string{} : done.error().message;
+  if (!problem.empty() && problem != problem_) LOG_WARN("this node in the cluster: {}", problem);
+  if (problem.empty() && !problem_.empty()) LOG_INFO("this node is part of the cluster again");
+  problem_ = problem;
+  return done;
+}
+
+Outcome<> NodePresence::join() {
+  NodeIdentity known;
+  {
+    std::lock_guard lock(mutex_);
+    known = identity_;
+  }
+  OUTCOME_ASSIGN(auto replicas, ports_.replicas.list());
+  OUTCOME_ASSIGN(NodeIdentity joined, join_cluster(context_, known, replicas));
+  OUTCOME_TRY(joined.save(options_.data_dir));
+  OUTCOME_TRY(register_node());
+  std::lock_guard lock(mutex_);
+  identity_ = joined;
+  joined_ = true;
+  LOG_INFO("node {} ({}) joined cluster {} ({}), incarnation {}", options_.name, context_.self.value,
+           context_.cluster, joined.cluster_uuid, joined.cluster_incarnation);
+  return {};
+}
+
+Outcome<> NodePresence::register_node() {
+  const std::string name_key = context_.keys.node_name(options_.name);
+  OUTCOME_ASSIGN(auto named, load<meta::NodeAlive>(context_.store, name_key));
+  if (named && named->value.id() != context_.self.value) {
+    return failure(Code::kConflict,
+                   "the cluster has another node named {} (id {}): choose another `node` name, or "
+                   "decommission the old one", options_.name, named->value.id());
+  }
+  OUTCOME_ASSIGN(auto known, load<meta::Node>(context_.store, context_.keys.node(context_.self)));
+  if (started_unix_ms_ == 0) started_unix_ms_ = context_.now_unix_ms();
+  meta::Node node = known ? known->value : meta::Node{};
+  const std::string old_name = node.name();
+  node.set_id(context_.self.value);
+  node.set_name(options_.name);
+  node.set_address(options_.address);
+  node.set_rack(options_.rack);
+  node.set_zone(options_.zone);
+  node.set_version(context_.version);
+  node.set_kernel(options_.kernel);
+  node.set_control_port(options_.control_port);
+  node.set_started_unix_ms(started_unix_ms_);
+  if (node.joined_unix_ms() == 0) node.set_joined_unix_ms(context_.now_unix_ms());
+  meta::NodeAlive name;
+  name.set_id(context_.self.value);
+  Txn txn;
+  txn.require(context_.keys.node(context_.self), known ? known->revision : Revision{})
+      .require(name_key, named ? named->revision : Revision{})
+      .put(context_.keys.node(context_.self), node.SerializeAsString())
+      .put(name_key, name.SerializeAsString());
+  if (!old_name.empty() && old_name != options_.name) txn.erase(context_.keys.node_name(old_name));
+  OUTCOME_TRY(context_.store.commit(txn));
+  return {};
+}
+
+Outcome<> NodePresence::keep_lease() {
+  const std::string key = context_.keys.alive(context_.self);
+  if (lease_ && lease_->alive()) {
+    // The key can be gone though the lease lives: etcd restored, or a decommission.
+    OUTCOME_ASSIGN(auto node, context_.store.get(context_.keys.node(context_.self)));
+    OUTCOME_ASSIGN(auto alive, context_.store.get(key));
+    if (node && alive) return {};
+    if (!node) OUTCOME_TRY(register_node());
+  }
+  OUTCOME_ASSIGN(std::unique_ptr<Lease> lease, context_.store.grant_lease(context_.limits.node_lease));
+  meta::NodeAlive alive;
+  alive.set_id(context_.self.value);
+  alive.set_started_unix_ms(started_unix_ms_);
+  OUTCOME_TRY(context_.store.commit(Txn{}.put(key, alive.SerializeAsString(), lease->id())));
+  lease_ = std::move(lease);
+  return {};
+}
+
+Outcome<> NodePresence::publish_pools() {
+  OUTCOME_ASSIGN(auto pools, ports_.pools.list());
+  OUTCOME_ASSIGN(auto known, load_all<meta::Pool>(context_.store, context_.keys.pools()));
+  for (const auto& pool : pools) {
+    meta::Pool now = to_meta(pool, context_.self);
+    auto before = std::find_if(known.begin(), known.end(),
+                               [&](const auto& entry) { return entry.value.id() == now.id(); });
+    if (before != known.end()) {
+      now.set_created_unix_ms(before->value.created_unix_ms());
+      if (!worth_publishing(before->value, now)) continue;
+    }
+    OUTCOME_TRY(context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), now.SerializeAsString())));
+  }
+  return {};
+}
+
+Outcome<> NodePresence::keep_house() {
+  OUTCOME_ASSIGN(auto replicas, ports_.replicas.list());
+  for (const auto& replica : replicas) {
+    auto done = remove_unwanted(replica);
+    if (!done) LOG_INFO("replica of volume {}: {}", replica.volume.value, done.error().message);
+  }
+  return {};
+}
+
+Outcome<> NodePresence::remove_unwanted(const LocalReplica& replica) {
+  const VolumeId id = replica.volume;
+  OUTCOME_ASSIGN(auto tombstone, context_.store.get(context_.keys.tombstone(id)));
+  if (tombstone) {
+    LOG_INFO("volume {} was deleted: removing its replica", id.value);
+    return ports_.replicas.remove(id, replica.pool);
+  }
+  OUTCOME_ASSIGN(auto spec, context_.store.get(context_.keys.spec(id)));
+  OUTCOME_ASSIGN(auto stored, context_.store.get(context_.keys.record(id)));
+  if (!stored || !spec) {
+    return alerts_.raise({meta::Alert::WARNING, "unknown_replica", "volume", Keys::text(id.value),
+                          fmt::format("Node {} has a replica of volume {}, which etcd doesn't know: it is "
+                                      "kept; `cleat cluster rebuild-metadata` brings the volume back",
+                                      options_.name, id.value)});
+  }
+  OUTCOME_ASSIGN(core::VolumeRecord record, decode_record(stored->value));
+  OUTCOME_ASSIGN(meta::VolumeSpec known, parse_value<meta::VolumeSpec>(context_.keys.spec(id), spec->value));
+  auto here = [&](NodeId node, PoolId pool) { return node == context_.self && pool == replica.pool; };
+  const bool listed =
+      std::any_of(record.replicas.begin(), record.replicas.end(),
+                  [&](const auto& r) { return here(r.node, r.pool); }) ||
+      std::any_of(known.pending().begin(), known.pending().end(),
+                  [&](const auto& r) { return here(NodeId{r.node()}, PoolId{r.pool()}); });
+  if (listed) {
+    unwanted_.erase(id);
+    if (catalog_spec(replica.catalog) == spec->value) return {};
+    return ports_.replicas.set_spec(id, spec->value);
+  }
+  if (record.epoch < replica.epoch) {
+    return failure(Code::kConflict, "etcd has epoch {}, the replica {}: it is not removed", record.epoch.value,
+                   replica.epoch.value);
+  }
+  if (unwanted_.insert(id).second) return {};
+  LOG_INFO("volume {} no longer has a replica here: removing it", known.name());
+  OUTCOME_TRY(ports_.replicas.remove(id, replica.pool));
+  unwanted_.erase(id);
+  return {};
+}
+
+}  // namespace cleat::control

@@ -1,0 +1,169 @@
+#include "control/reconciler.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "control/findings.h"
+#include "control/typed_store.h"
+#include "control/volume_plan.h"
+
+namespace cleat::control {
+
+void Reconciler::start(Duration period) {
+  thread_ = std::thread([this, period] {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      lock.unlock();
+      auto done = run_once();
+      if (!done) LOG_INFO("reconciler: {}", done.error().message);
+      lock.lock();
+      wake_.wait_for(lock, period, [this] { return stopping_; });
+    }
+  });
+}
+
+void Reconciler::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  election_.resign();
+}
+
+Outcome<> Reconciler::run_once() {
+  if (!election_.holds()) return {};
+  OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  note_offline_nodes(view);
+  for (const auto& [id, volume] : view.volumes) {
+    if (!election_.holds()) return {};
+    step(volume, view);
+    finish_snapshots(volume);
+  }
+  finish_tombstones();
+  retire_nodes(view);
+  auto findings = find_problems(context_, view, {});
+  OUTCOME_TRY(alerts_.reconcile(causes_of(findings, view), standing_alert_kinds()));
+  return alerts_.expire();
+}
+
+// Since when a node is offline is written down by whoever reconciles: a new holder of the election goes on
+// counting where the old one began.
+void Reconciler::note_offline_nodes(const ClusterView& view) {
+  for (const auto& [id, node] : view.topology.nodes) {
+    const bool noted = node.node.last_seen_unix_ms() != 0;
+    if (node.alive != noted) continue;
+    meta::Node changed = node.node;
+    changed.set_last_seen_unix_ms(node.alive ? 0 : context_.now_unix_ms());
+    auto done = context_.store.commit(Txn{}
+                                          .require(context_.keys.node(id), node.revision)
+                                          .put(context_.keys.node(id), changed.SerializeAsString()));
+    if (done && !node.alive) LOG_WARN("node {} is offline", node.node.name());
+    if (done && node.alive) LOG_INFO("node {} is back", node.node.name());
+  }
+}
+
+void Reconciler::step(const VolumeView& volume, const ClusterView& view) {
+  auto done = act(volume, view);
+  if (!done && done.error().code != Code::kConflict) {
+    LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), done.error().message);
+  }
+}
+
+Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view) {
+  const auto half_done_ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after).count());
+  if (volume.spec.state() == meta::VolumeSpec::CREATING) {
+    if (volume.spec.created_unix_ms() + half_done_ms > context_.now_unix_ms()) return {};
+    LOG_INFO("volume {}: its creation did not end; it is undone", volume.spec.name());
+    return ops_.erase_volume(volume);
+  }
+  VolumePlan plan = plan_volume(volume, view.topology, context_.limits, context_.now_unix_ms());
+  switch (plan.step) {
+    case VolumePlan::Step::kNothing: return {};
+    case VolumePlan::Step::kAddReplica: {
+      OUTCOME_ASSIGN(core::PlacementChoice place, ops_.find_place(volume, view));
+      LOG_INFO("volume {}: a new replica goes to {}", volume.spec.name(), view.topology.name(place.node));
+      return ops_.add_replica(volume, view.topology, place);
+    }
+    case VolumePlan::Step::kRemoveReplica:
+      LOG_INFO("volume {}: replica {} is removed", volume.spec.name(), plan.member);
+      return ops_.remove_replica(volume, view.topology, plan.member);
+    case VolumePlan::Step::kHeal: {
+      OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, view.topology));
+      return serving->ports().attach.heal(volume.id());
+    }
+    case VolumePlan::Step::kFinishPending: return finish_pending(volume, plan.member);
+  }
+  return {};
+}
+
+Outcome<> Reconciler::finish_pending(const VolumeView& volume, core::MemberIndex member) {
+  for (const auto& pending : volume.spec.pending()) {
+    if (pending.index() != member || volume.record.find(member) != nullptr) continue;
+    OUTCOME_ASSIGN(auto node, context_.nodes.node(NodeId{pending.node()}));
+    OUTCOME_TRY(node->ports().replicas.remove(volume.id(), PoolId{pending.pool()}));
+  }
+  OUTCOME_TRY(update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
+    auto* pending = spec.mutable_pending();
+    pending->erase(std::remove_if(pending->begin(), pending->end(),
+                                  [&](const auto& replica) { return replica.index() == member; }),
+                   pending->end());
+    return true;
+  }));
+  return {};
+}
+
+void Reconciler::finish_snapshots(const VolumeView& volume) {
+  const auto half_done_ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after).count());
+  for (const auto& snapshot : volume.snapshots) {
+    const bool creating = snapshot.state() == meta::Snapshot::CREATING &&
+                          snapshot.created_unix_ms() + half_done_ms <= context_.now_unix_ms();
+    if (!creating && snapshot.state() != meta::Snapshot::DELETING) continue;
+    auto done = snapshots_.finish(volume, snapshot);
+    if (!done) LOG_INFO("reconciler, snapshot {}: {}", snapshot.name(), done.error().message);
+  }
+}
+
+void Reconciler::finish_tombstones() {
+  auto tombstones = load_all<meta::Tombstone>(context_.store, context_.keys.tombstones());
+  if (!tombstones) return;
+  for (const auto& tombstone : *tombstones) {
+    auto done = ops_.bury(tombstone.value);
+    if (!done && done.error().code != Code::kUnreachable) {
+      LOG_INFO("reconciler, deleted volume {}: {}", tombstone.value.volume(), done.error().message);
+    }
+  }
+}
+
+void Reconciler::retire_nodes(const ClusterView& view) {
+  for (const auto& [id, node] : view.topology.nodes) {
+    if (!node.node.decommissioning()) continue;
+    const bool used = std::any_of(view.volumes.begin(), view.volumes.end(), [&](const auto& entry) {
+      const auto& record = entry.second.record;
+      return record.primary == id || std::any_of(record.replicas.begin(), record.replicas.end(),
+                                                 [&](const auto& r) { return r.node == id; });
+    });
+    if (used) continue;
+    auto done = forget_node(node, view);
+    if (!done) LOG_INFO("reconciler, node {}: {}", node.node.name(), done.error().message);
+  }
+}
+
+Outcome<> Reconciler::forget_node(const NodeView& node, const ClusterView& view) {
+  const NodeId id{node.node.id()};
+  Txn txn;
+  txn.require(context_.keys.node(id), node.revision)
+      .erase(context_.keys.node(id))
+      .erase(context_.keys.node_name(node.node.name()));
+  for (const auto& [pool_id, pool] : view.topology.pools) {
+    if (pool.node() == id.value) txn.erase(context_.keys.pool(pool_id));
+  }
+  OUTCOME_TRY(context_.store.commit(txn));
+  LOG_INFO("node {} has left the cluster", node.node.name());
+  return {};
+}
+
+}  // namespace cleat::control

@@ -1,0 +1,59 @@
+// The background work of the cluster, on one node at a time (Election): new replicas for those on nodes
+// that are gone, moves off nodes that leave, ends of half-done work, tombstones, alerts.
+//
+// Threading: run_once() by one thread at a time; start() makes that thread.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "control/alert_book.h"
+#include "control/election.h"
+#include "control/snapshot_manager.h"
+#include "control/volume_manager.h"
+
+namespace cleat::control {
+
+class Reconciler {
+ public:
+  Reconciler(const ControlContext& context, VolumeManager& volumes, SnapshotManager& snapshots,
+             AlertBook& alerts)
+      : context_(context),
+        ops_(context),
+        volumes_(volumes),
+        snapshots_(snapshots),
+        alerts_(alerts),
+        election_(context, "reconciler") {}
+  ~Reconciler() { stop(); }
+
+  void start(Duration period);
+  void stop();
+
+  // One pass over everything, if this node holds the election. Errors of single volumes are logged and
+  // tried again in the next pass. kUnreachable: the store can't be read.
+  Outcome<> run_once();
+
+ private:
+  void note_offline_nodes(const ClusterView& view);
+  void step(const VolumeView& volume, const ClusterView& view);
+  Outcome<> act(const VolumeView& volume, const ClusterView& view);
+  Outcome<> finish_pending(const VolumeView& volume, core::MemberIndex member);
+  void finish_snapshots(const VolumeView& volume);
+  void finish_tombstones();
+  void retire_nodes(const ClusterView& view);
+  Outcome<> forget_node(const NodeView& node, const ClusterView& view);
+
+  const ControlContext& context_;
+  VolumeOps ops_;
+  VolumeManager& volumes_;
+  SnapshotManager& snapshots_;
+  AlertBook& alerts_;
+  Election election_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace cleat::control

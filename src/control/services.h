@@ -1,0 +1,25 @@
+// The managers together, as the API servers call them.
+#pragma once
+
+#include "control/alert_book.h"
+#include "control/cluster_manager.h"
+#include "control/host_manager.h"
+#include "control/node_manager.h"
+#include "control/snapshot_manager.h"
+#include "control/volume_manager.h"
+
+namespace cleat::control {
+
+struct Services {
+  ClusterManager& cluster;
+  NodeManager& nodes;
+  PoolManager& pools;
+  VolumeManager& volumes;
+  SnapshotManager& snapshots;
+  HostManager& hosts;
+  AlertBook& alerts;
+  // A person's word after a refused join; null where there is none to adopt.
+  std::function<Outcome<>()> adopt_cluster;
+};
+
+}  // namespace cleat::control

@@ -1,0 +1,34 @@
+// Snapshots, clones and restore (api/control.proto has the contracts).
+//
+// Threading: any thread. A snapshot's key is written as CREATING before the layers are frozen and as
+// DELETING before they are merged, so the reconciler can finish what a crash left.
+#pragma once
+
+#include "api/control.pb.h"
+#include "control/volume_manager.h"
+
+namespace cleat::control {
+
+class SnapshotManager {
+ public:
+  SnapshotManager(const ControlContext& context, VolumeManager& volumes)
+      : context_(context), ops_(context), volumes_(volumes) {}
+
+  Outcome<v1::Volume> create(const v1::CreateSnapshotRequest& request);
+  Outcome<v1::ListSnapshotsResponse> list(const v1::ListSnapshotsRequest& request);
+  Outcome<> remove(const v1::DeleteSnapshotRequest& request);
+  Outcome<v1::Volume> clone(const v1::CloneVolumeRequest& request);
+  Outcome<v1::Volume> restore(const v1::RestoreVolumeRequest& request);
+
+  // Brings a snapshot that was left CREATING or DELETING to its end.
+  Outcome<> finish(const VolumeView& volume, const meta::Snapshot& snapshot);
+
+ private:
+  Outcome<> forget(const meta::Snapshot& snapshot);
+  Outcome<VolumeRef> clone_base(const std::string& source);
+  const ControlContext& context_;
+  VolumeOps ops_;
+  VolumeManager& volumes_;
+};
+
+}  // namespace cleat::control

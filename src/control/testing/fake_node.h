@@ -1,0 +1,57 @@
+// A node's data plane for tests: the ports on a few maps, with what control relies on. Several of them
+// share a metadata store, as nodes do. Replicas hold a value that stands for their data.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "control/node_directory.h"
+#include "control/record_codec.h"
+#include "control/record_store.h"
+
+namespace cleat::control {
+
+class FakeNode;
+
+struct FakeState {
+  struct Replica {
+    PoolId pool;
+    std::string catalog;
+    Epoch epoch;
+    uint64_t size_blocks = 0;
+    std::set<SnapshotId> snapshots;
+  };
+  std::recursive_mutex mutex;
+  NodeId id;
+  std::map<VolumeId, Replica> replicas;
+  std::map<PoolId, PoolInfo> pools;
+  std::map<VolumeId, AttachedVolume> attached;
+  std::set<VolumeId> healing;
+  std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
+  std::map<std::string, std::set<std::string>> mounts;  // device -> paths
+  bool down = false;            // every call fails with kUnreachable
+  Code create_fails{};          // the next create() of a replica fails with it
+  Code volume_call_fails{};     // the next VolumePort call
+};
+
+class FakeNode final : public NodeHandle {
+ public:
+  FakeNode(NodeId id, RecordStore& records);
+  ~FakeNode() override;
+  NodePorts ports() override;
+  MountPort& mounts() override;
+  FakeState& state();
+
+  // Ends a resync: every replica of the record that is not in sync becomes so.
+  void finish_resync(VolumeId volume);
+
+ private:
+  struct Ports;
+  FakeState state_;
+  std::unique_ptr<Ports> ports_;
+};
+
+}  // namespace cleat::control
