@@ -28,6 +28,11 @@ Task<Result<void>> DeviceSet::adopt() {
   co_return Result<void>{};
 }
 
+std::string DeviceSet::waiting_name(VolumeId volume) const {
+  auto found = waiting_.find(volume);
+  return found == waiting_.end() ? std::string{} : found->second.name;
+}
+
 std::vector<VolumeId> DeviceSet::waiting() const {
   std::vector<VolumeId> volumes;
   for (const auto& [volume, device] : waiting_) volumes.push_back(volume);
@@ -41,7 +46,8 @@ Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
   uint64_t size_bytes = device.size_bytes();
   uint64_t held_bytes = size_bytes;
   auto found = waiting_.find(volume);
-  if (found != waiting_.end()) {
+  bool is_new = found == waiting_.end();
+  if (!is_new) {
     held_bytes = found->second.size_bytes;
     io::FileDescriptor connection = std::move(found->second.connection);
     waiting_.erase(found);
@@ -55,9 +61,12 @@ Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
   }
   Served& served = *served_.at(volume);
   if (served.ended.is_set()) co_return fail(served.ending.error());
-  CO_TRY_ASSIGN(std::string path, co_await keeper_.device_path(volume, held_bytes));
+  Result<std::string> path = co_await keeper_.device_path(volume, held_bytes);
+  // A new device that failed has no users, and leaves nothing behind. One that was taken over has: its end is
+  // the caller's decision.
+  if (!path && is_new) static_cast<void>(co_await detach(volume, true));
   // The volume grew, and the process that should have told the device did not live to do it.
-  if (held_bytes != size_bytes) CO_TRY(co_await keeper_.resize(volume, size_bytes));
+  if (path && held_bytes != size_bytes) CO_TRY(co_await keeper_.resize(volume, size_bytes));
   co_return path;
 }
 
