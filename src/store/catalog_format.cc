@@ -197,6 +197,12 @@ AlignedBuffer encode_catalog(const CatalogImage& image, uint64_t salt) {
   return buffer;
 }
 
+uint64_t catalog_length(ConstBuffer block, uint64_t salt) {
+  Header header;
+  std::memcpy(&header, block.data(), sizeof(header));
+  return header.magic == kCatalogMagic && header.salt == salt ? header.length : 0;
+}
+
 Result<CatalogImage> decode_catalog(ConstBuffer bytes, uint64_t salt) {
   Header header;
   if (bytes.size() < sizeof(header)) return fail(Code::kCorrupt, "catalog: too short");

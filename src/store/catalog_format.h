@@ -52,6 +52,8 @@ struct CatalogImage {
 
 // A whole number of blocks.
 AlignedBuffer encode_catalog(const CatalogImage& image, uint64_t salt);
+// Bytes of the image that begins with this block, as its header has it; 0: there is none.
+uint64_t catalog_length(ConstBuffer block, uint64_t salt);
 // kCorrupt: none, damaged or senseless. kUnsupported: another version.
 Result<CatalogImage> decode_catalog(ConstBuffer bytes, uint64_t salt);
 

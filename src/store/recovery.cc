@@ -41,16 +41,25 @@ io::Task<Result<void>> read_region(io::Disk& disk, uint64_t offset, MutableBuffe
 
 // --- catalog
 
+io::Task<Result<CatalogImage>> read_catalog_copy(PoolCore& pool, uint64_t copy) {
+  const Geometry& g = pool.geometry;
+  uint64_t offset = g.catalog_offset + copy * g.catalog_bytes;
+  AlignedBuffer first(kBlockSize);
+  Result<void> got = co_await pool.disk->read(offset, first.span());
+  CO_TRY(got);
+  uint64_t length = catalog_length(first.span(), pool.superblock.salt);
+  if (length == 0 || length > g.catalog_bytes) co_return fail(Code::kCorrupt, "catalog: none");
+  AlignedBuffer bytes((length + kBlockSize - 1) / kBlockSize * kBlockSize);
+  got = co_await read_region(*pool.disk, offset, bytes.span());
+  CO_TRY(got);
+  co_return decode_catalog(bytes.span(), pool.superblock.salt);
+}
+
 io::Task<Result<void>> read_catalog(Recovery& r) {
-  const Geometry& g = r.pool.geometry;
-  AlignedBuffer bytes(g.catalog_bytes);
   Result<CatalogImage> best = fail(Code::kCorrupt, "catalog: both copies are damaged");
   for (uint64_t copy = 0; copy < 2; ++copy) {
-    Result<void> got =
-        co_await read_region(*r.pool.disk, g.catalog_offset + copy * g.catalog_bytes, bytes.span());
-    CO_TRY(got);
-    Result<CatalogImage> image = decode_catalog(bytes.span(), r.pool.superblock.salt);
-    if (!image && image.error().code == Code::kUnsupported) co_return fail(image.error());
+    Result<CatalogImage> image = co_await read_catalog_copy(r.pool, copy);
+    if (!image && image.error().code != Code::kCorrupt) co_return fail(image.error());
     if (image && (!best || image->count > best->count)) best = std::move(image);
   }
   if (!best) co_return fail(best.error());

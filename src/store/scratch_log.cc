@@ -20,17 +20,21 @@ struct ScratchLog::HalfHeader {
   uint32_t expected() const { return crc32c(this, offsetof(HalfHeader, check)); }
 };
 
+namespace {
+
+uint32_t check_of(ScratchRecord record, uint32_t seed, size_t offset) {
+  record.check = 0;
+  return crc32c(&record, sizeof(record), seed + static_cast<uint32_t>(offset));
+}
+
+}  // namespace
+
 ScratchLog::ScratchLog(std::unique_ptr<io::Scratch> scratch) : scratch_(std::move(scratch)) {
   static_assert(sizeof(HalfHeader) == 40);
   if (scratch_ == nullptr) return;
   memory_ = scratch_->memory();
   if (memory_.size() < kScratchBytesMin) return;
   half_bytes_ = memory_.size() / 2 / 64 * 64;
-}
-
-uint32_t ScratchLog::check_of(ScratchRecord record, uint64_t fill, size_t offset) const {
-  record.check = 0;
-  return crc32c(&record, sizeof(record), static_cast<uint32_t>(fill * 0x9e3779b1U + offset));
 }
 
 Result<std::vector<ScratchRecord>> ScratchLog::load(uint64_t salt, uint64_t open_count) const {
@@ -55,7 +59,7 @@ Result<std::vector<ScratchRecord>> ScratchLog::load(uint64_t salt, uint64_t open
        at += sizeof(ScratchRecord)) {
     ScratchRecord record;
     std::memcpy(&record, half(best) + at, sizeof(record));
-    if (record.version != 1 || record.check != check_of(record, header.fill_count, at)) break;
+    if (record.version != 1 || record.check != check_of(record, header.expected(), at)) break;
     if (record.type != ScratchType::kGroupEnd) records.push_back(record);
     if (record.grouped == 0) whole = records.size();
   }
@@ -95,9 +99,10 @@ void ScratchLog::refill() {
   ++fill_count_;
   std::memset(half(active_), 0, sizeof(HalfHeader));
   used_ = sizeof(HalfHeader);
-  if (dump_) dump_();
   HalfHeader header{kScratchMagic, salt_, open_count_, fill_count_, 0, 0};
   header.check = header.expected();
+  seed_ = header.check;
+  if (dump_) dump_();
   // The header makes the half count: after all of its records, should the process die in between.
   std::atomic_signal_fence(std::memory_order_release);
   std::memcpy(half(active_), &header, sizeof(header));
@@ -112,7 +117,7 @@ void ScratchLog::append(ScratchRecord record) {
     // What the record says is in the live state that the new half begins with, or is said again here.
   }
   record.grouped = grouping_ && !filling_ ? 1 : 0;
-  record.check = check_of(record, fill_count_, used_);
+  record.check = check_of(record, seed_, used_);
   std::memcpy(half(active_) + used_, &record, sizeof(record));
   used_ += sizeof(record);
 }

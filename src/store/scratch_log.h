@@ -2,7 +2,7 @@
 // and no flush has made durable yet, the recent writes, and the stamps that the catalog lacks.
 //
 // Two halves. One takes the records; when it is full the live state is written into the other. Each
-// record carries a check seeded with its half's fill count and its offset, so the remains of an earlier
+// record carries a check seeded with its half's header and its offset, so the remains of an earlier
 // fill are never read. Tied to one open of one pool: any other finds nothing.
 // Cost of a record: a copy and a checksum of some 30 bytes.
 #pragma once
@@ -92,7 +92,6 @@ class ScratchLog {
   void end_group();
   void refill();
   std::byte* half(int index) const { return memory_.data() + static_cast<size_t>(index) * half_bytes_; }
-  uint32_t check_of(ScratchRecord record, uint64_t fill, size_t offset) const;
 
   std::unique_ptr<io::Scratch> scratch_;
   MutableBuffer memory_;
@@ -103,6 +102,7 @@ class ScratchLog {
   uint64_t fill_count_ = 0;
   int active_ = 0;
   size_t used_ = 0;
+  uint32_t seed_ = 0;  // of the records' checks in this fill
   bool started_ = false;
   bool filling_ = false;
   bool grouping_ = false;
