@@ -16,7 +16,8 @@ AlignedDevice::~AlignedDevice() {
   CHECK(first_ == nullptr, "no write is under way on a device that dies");
 }
 
-// ---- who waits for whom ----------------------------------------------------------------------------
+// ---- who waits for whom
+// ----------------------------------------------------------------------------
 
 AlignedDevice::Ticket::Ticket(AlignedDevice& device, BlockRange blocks, bool is_exclusive)
     : device_(device), blocks_(blocks), is_exclusive_(is_exclusive), previous_(device.last_) {
@@ -47,7 +48,8 @@ Task<void> AlignedDevice::wait_for_turn(const Ticket& ticket) {
   while (must_wait(ticket)) co_await turn_.wait();
 }
 
-// ---- operations ------------------------------------------------------------------------------------
+// ---- operations
+// ------------------------------------------------------------------------------------
 
 Task<Result<void>> AlignedDevice::read(ByteRange range, MutableBuffer cover) {
   return device_.read(range.cover(), cover);

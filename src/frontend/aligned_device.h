@@ -1,11 +1,12 @@
-// Serves requests of any size and alignment on a device of 4 KiB blocks. Aligned requests pass straight
-// through. Of the others the blocks at the edges are read, changed and written back; meanwhile every
-// write that shares a block with them waits, and they wait for what began before: two writes into
-// different parts of one block never lose each other's bytes (the fault of longhorn#4354).
+// Serves requests of any size and alignment on a device of 4 KiB blocks. Aligned requests pass
+// straight through. Of the others the blocks at the edges are read, changed and written back;
+// meanwhile every write that shares a block with them waits, and they wait for what began before:
+// two writes into different parts of one block never lose each other's bytes (the fault of
+// longhorn#4354).
 //
 // All writers of a volume must come through one AlignedDevice, or the rule above means nothing.
-// Threading: the loop that owns the volume. Ownership: borrows all three; they outlive it, and it must
-// be idle when it dies. Errors: those of the device; a failed read of an edge fails the write.
+// Threading: the loop that owns the volume. Ownership: borrows all three; they outlive it, and it
+// must be idle when it dies. Errors: those of the device; a failed read of an edge fails the write.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +26,9 @@ class AlignedDevice {
 
   uint64_t size_bytes() const { return device_.size_bytes(); }
 
-  // `range` is not empty; `cover` holds range.cover() whole, at most kIoBlocksMax blocks, aligned as the device wants its
-  // memory; the bytes of the range lie at range.skip(). It stays alive until completion.
+  // `range` is not empty; `cover` holds range.cover() whole, at most kIoBlocksMax blocks, aligned
+  // as the device wants its memory; the bytes of the range lie at range.skip(). It stays alive
+  // until completion.
   io::Task<Result<void>> read(ByteRange range, MutableBuffer cover);
   // The same; bytes of `cover` outside the range are overwritten with what the device holds there.
   io::Task<Result<void>> write(ByteRange range, MutableBuffer cover, engine::WriteFlags flags);

@@ -188,8 +188,8 @@ TEST_F(AlignedDeviceTest, AFailedReadOfAnEdgeFailsTheWriteAndChangesNothing) {
   compare();
 }
 
-// Each writer owns some sectors and writes them again and again, at random latencies: whatever the order,
-// every sector ends with its owner's last value. Sectors of one block have different owners.
+// Each writer owns some sectors and writes them again and again, at random latencies: whatever the
+// order, every sector ends with its owner's last value. Sectors of one block have different owners.
 TEST_F(AlignedDeviceTest, ConcurrentWritersNeverLoseEachOthersBytes) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     memory_device_.set_latency(50us, seed);
@@ -214,8 +214,8 @@ TEST_F(AlignedDeviceTest, ConcurrentWritersNeverLoseEachOthersBytes) {
   }
 }
 
-// A whole-block write that is under way when a small write into that block begins: the small one must
-// see the whole one's bytes around its own.
+// A whole-block write that is under way when a small write into that block begins: the small one
+// must see the whole one's bytes around its own.
 TEST_F(AlignedDeviceTest, ASmallWriteWaitsForAnEarlierWholeOne) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     memory_device_.set_latency(100us, seed);

@@ -1,7 +1,7 @@
 // /dev/cleat/<volume name> -> the real device: symbolic links in cleatd's dev_dir.
 //
-// Threading: any; plain system calls that don't wait for a device. Names are checked: kInvalidArgument for one that
-// is no file name.
+// Threading: any; plain system calls that don't wait for a device. Names are checked:
+// kInvalidArgument for one that is no file name.
 #pragma once
 
 #include <string>
@@ -15,8 +15,9 @@ namespace cleat::frontend {
 // dev_dir/name.
 std::string device_link_path(std::string_view dev_dir, std::string_view name);
 
-// Makes the directory and the link, or lets an old link point to `device`, in one step: whoever opens it
-// meets one or the other. kAlreadyExists when something that is no link has that name; kIoError.
+// Makes the directory and the link, or lets an old link point to `device`, in one step: whoever
+// opens it meets one or the other. kAlreadyExists when something that is no link has that name;
+// kIoError.
 Result<void> make_device_link(std::string_view dev_dir, std::string_view name,
                               const std::string& device);
 // No error when there is none. What is no link stays: kAlreadyExists.

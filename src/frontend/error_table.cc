@@ -19,7 +19,8 @@ struct Row {
 };
 
 // No default: the compiler names a Code that has no row. Numbers outside the enum become EIO.
-// A fenced, closed or unreachable volume is EIO for whoever does I/O on it: filesystems know no better.
+// A fenced, closed or unreachable volume is EIO for whoever does I/O on it: filesystems know no
+// better.
 Row row_of(Code code) {
   switch (code) {
     case Code::kInvalidArgument: return {EINVAL, kNbdInvalid};

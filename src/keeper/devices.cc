@@ -53,7 +53,8 @@ std::string random_hex() {
 Devices::Devices(std::string run_dir, JobRunner& jobs)
     : run_dir_(std::move(run_dir)), fuse_dir_(run_dir_ + "/fuse"), jobs_(jobs) {}
 
-// ---- start -----------------------------------------------------------------------------------------
+// ---- start
+// -----------------------------------------------------------------------------------------
 
 Outcome<> Devices::start() {
   std::error_code error;
@@ -101,7 +102,8 @@ std::string Devices::tag_of(uint64_t volume_id) const {
   return fmt::format("cleat:{}:{}", instance_, volume_id);
 }
 
-// ---- create ----------------------------------------------------------------------------------------
+// ---- create
+// ----------------------------------------------------------------------------------------
 
 Outcome<int> Devices::create(const Volume& volume, Done done) {
   auto found = entries_.find(volume.id);
@@ -164,7 +166,8 @@ void Devices::attached(uint64_t volume_id, Outcome<LoopDevice>& result) {
   start_doomed(entry);
 }
 
-// ---- resize ----------------------------------------------------------------------------------------
+// ---- resize
+// ----------------------------------------------------------------------------------------
 
 void Devices::resize(uint64_t volume_id, uint64_t size_bytes, Done done) {
   auto found = entries_.find(volume_id);
@@ -195,7 +198,8 @@ void Devices::resize(uint64_t volume_id, uint64_t size_bytes, Done done) {
       });
 }
 
-// ---- destroy ---------------------------------------------------------------------------------------
+// ---- destroy
+// ---------------------------------------------------------------------------------------
 
 void Devices::destroy(uint64_t volume_id, bool is_forced, Done done) {
   auto found = entries_.find(volume_id);

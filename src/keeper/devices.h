@@ -1,7 +1,8 @@
-// The devices that the keeper holds: for each volume a FUSE connection and the loop device on its file.
+// The devices that the keeper holds: for each volume a FUSE connection and the loop device on its
+// file.
 //
-// Threading: one thread; nothing here waits. Ownership: borrows the job runner. When it dies the descriptors
-// close: the kernel then aborts the connections, unless cleatd has them too.
+// Threading: one thread; nothing here waits. Ownership: borrows the job runner. When it dies the
+// descriptors close: the kernel then aborts the connections, unless cleatd has them too.
 #pragma once
 
 #include <cstdint>
@@ -42,13 +43,13 @@ class Devices {
   // Makes the directories and takes down what an earlier keeper of this run directory left.
   Outcome<> start();
 
-  // The descriptor to serve, or -1 when the device was held already. `done` comes once the loop device is
-  // there, which needs that somebody serves. A device that failed is tried anew. EEXIST: held with another
-  // size.
+  // The descriptor to serve, or -1 when the device was held already. `done` comes once the loop
+  // device is there, which needs that somebody serves. A device that failed is tried anew. EEXIST:
+  // held with another size.
   Outcome<int> create(const Volume& volume, Done done);
   void resize(uint64_t volume_id, uint64_t size_bytes, Done done);
-  // EBUSY while it is mounted, open, or being worked on. Forced: its I/O fails from now on, and the loop
-  // device goes when its last user does. No error when there is none.
+  // EBUSY while it is mounted, open, or being worked on. Forced: its I/O fails from now on, and the
+  // loop device goes when its last user does. No error when there is none.
   void destroy(uint64_t volume_id, bool is_forced, Done done);
 
   // Takes every device down, gently for a while, by force then.

@@ -1,8 +1,8 @@
-// Work that may block for as long as cleatd is away, each piece on a thread of its own; what follows from it
-// runs on the keeper's one thread.
+// Work that may block for as long as cleatd is away, each piece on a thread of its own; what
+// follows from it runs on the keeper's one thread.
 //
-// Threading: run() and finish() on the owning thread. A job may outlive the runner (a thread that hangs in the
-// kernel can't be ended): it then has nobody to tell.
+// Threading: run() and finish() on the owning thread. A job may outlive the runner (a thread that
+// hangs in the kernel can't be ended): it then has nobody to tell.
 #pragma once
 
 #include <functional>

@@ -38,7 +38,8 @@ Keeper::Keeper(std::string run_dir)
       socket_path_(run_dir_ + "/" + kSocketName),
       devices_(run_dir_, jobs_) {}
 
-// ---- start and end ---------------------------------------------------------------------------------
+// ---- start and end
+// ---------------------------------------------------------------------------------
 
 Outcome<> Keeper::start() {
   std::error_code error;
@@ -126,7 +127,8 @@ bool Keeper::may_end() const {
   return devices_.held().empty() || Clock::now() - *stopping_since_ > kStopTime;
 }
 
-// ---- the client ------------------------------------------------------------------------------------
+// ---- the client
+// ------------------------------------------------------------------------------------
 
 void Keeper::accept() {
   io::FileDescriptor socket(
@@ -186,7 +188,8 @@ void Keeper::send_outgoing() {
   }
 }
 
-// ---- requests --------------------------------------------------------------------------------------
+// ---- requests
+// --------------------------------------------------------------------------------------
 
 void Keeper::handle(const Request& request) {
   if (refuse(request)) return;

@@ -1,4 +1,5 @@
-// The keeper's one thread: a socket, the cleatd at its other end, jobs that end, and the signal to stop.
+// The keeper's one thread: a socket, the cleatd at its other end, jobs that end, and the signal to
+// stop.
 //
 // One client at a time: a newer one takes the place of the one before, whose connection is closed.
 #pragma once

@@ -1,4 +1,5 @@
-// The keeper's protocol with clients good and bad. Devices themselves: test/integration/frontend_device.sh.
+// The keeper's protocol with clients good and bad. Devices themselves:
+// test/integration/frontend_device.sh.
 #include "keeper/keeper.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
-// Loop devices. They are machine-wide and outlive namespaces and processes: our own are known by a tag
-// (in lo_file_name), never by number alone.
+// Loop devices. They are machine-wide and outlive namespaces and processes: our own are known by a
+// tag (in lo_file_name), never by number alone.
 //
-// A device is held open with LO_FLAGS_AUTOCLEAR: when its holder dies the kernel takes it away as soon as
-// nobody else uses it.
+// A device is held open with LO_FLAGS_AUTOCLEAR: when its holder dies the kernel takes it away as
+// soon as nobody else uses it.
 // Everything here may wait for the server of the file below: call it on a thread that may.
 #pragma once
 

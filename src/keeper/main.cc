@@ -1,5 +1,5 @@
-// cleat-keeper: holds the FUSE connections and loop devices of attached volumes, so that cleatd may die and
-// come back without an I/O error. Started before cleatd, stopped after it.
+// cleat-keeper: holds the FUSE connections and loop devices of attached volumes, so that cleatd may
+// die and come back without an I/O error. Started before cleatd, stopped after it.
 #include <signal.h>
 #include <sys/signalfd.h>
 

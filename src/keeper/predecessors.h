@@ -1,5 +1,5 @@
-// Processes that served connections before the present client. While one of them lives, no descriptor may be
-// handed on: two readers of a connection would each get some of its requests.
+// Processes that served connections before the present client. While one of them lives, no
+// descriptor may be handed on: two readers of a connection would each get some of its requests.
 #pragma once
 
 #include <vector>

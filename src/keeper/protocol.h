@@ -1,8 +1,8 @@
-// What cleatd and cleat-keeper say to each other: docs/formats/keeper.md. SOCK_SEQPACKET on a unix socket,
-// one structure a packet, little-endian, descriptors by SCM_RIGHTS.
+// What cleatd and cleat-keeper say to each other: docs/formats/keeper.md. SOCK_SEQPACKET on a unix
+// socket, one structure a packet, little-endian, descriptors by SCM_RIGHTS.
 //
-// The keeper is rarely replaced and outlives many versions of cleatd: what is here may be added to, at the
-// ends of the structures' reserved parts, and never changed otherwise.
+// The keeper is rarely replaced and outlives many versions of cleatd: what is here may be added to,
+// at the ends of the structures' reserved parts, and never changed otherwise.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Bytes as one read of /dev/fuse: the kernel is trusted, a kernel of another version may surprise. Every
-// request that is answered is answered with a header that says its own length.
+// Bytes as one read of /dev/fuse: the kernel is trusted, a kernel of another version may surprise.
+// Every request that is answered is answered with a header that says its own length.
 #include <cstring>
 
 #include "common/check.h"

@@ -1,5 +1,6 @@
-// What a client of the NBD server may send, from its first byte or, when that is odd, from the end of a good
-// handshake on. Whatever comes: no crash, every request under way ends, and the connection too.
+// What a client of the NBD server may send, from its first byte or, when that is odd, from the end
+// of a good handshake on. Whatever comes: no crash, every request under way ends, and the
+// connection too.
 #include <array>
 #include <vector>
 

@@ -2,6 +2,7 @@
 # The FUSE device as filesystems and operators use it, and every way in which it ends.
 # usage: frontend_device.sh DIRECTORY-OF-PROGRAMS
 set -euo pipefail
+# shellcheck source=test/integration/frontend_lib.sh
 source "$(dirname "$0")/frontend_lib.sh"
 mount_point=$work/mnt
 mkdir "$mount_point"
@@ -30,8 +31,9 @@ note "sectors, direct I/O, size"
 
 note "fio verify, every size and depth"
 for block_size in 4k 60k 1m 4m; do
-  fio --name=verify --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --bs="$block_size" --iodepth=16 \
-    --size=120M --verify=crc32c --verify_fatal=1 --verify_state_save=0 --output="$work/fio.log" \
+  fio --name=verify --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw \
+    --bs="$block_size" --iodepth=16 --size=120M \
+    --verify=crc32c --verify_fatal=1 --verify_state_save=0 --output="$work/fio.log" \
     || fail "fio verify with $block_size"
 done
 
@@ -101,7 +103,9 @@ expect_nothing_left
 
 note "a second keeper in the same directory is refused"
 start_keeper
-if timeout 5 "$bin/cleat-keeper" --run-dir "$run_dir" 2>"$work/second.log"; then fail "two keepers"; fi
+if timeout 5 "$bin/cleat-keeper" --run-dir "$run_dir" 2>"$work/second.log"; then
+  fail "two keepers"
+fi
 grep -q 'another cleat-keeper' "$work/second.log" || fail "the second keeper gives no reason"
 
 note "a keeper that was killed: the next one cleans up"

@@ -1,5 +1,7 @@
-# For the tests of the device frontends: a keeper and a cleat-memory-device in a scratch directory, and a way
-# out of every hang. Source it after `set -euo pipefail`; $1 of the script is the directory of the programs.
+# shellcheck shell=bash
+# For the tests of the device frontends: a keeper and a cleat-memory-device in a scratch directory,
+# and a way out of every hang. Source it after `set -euo pipefail`; $1 of the script is the
+# directory of the programs.
 bin=${1:?usage: $(basename "$0") DIRECTORY-OF-PROGRAMS}
 work=$(mktemp -d /tmp/cleat-frontend-XXXXXX)
 memory=$(mktemp /dev/shm/cleat-frontend-XXXXXX)
@@ -27,6 +29,7 @@ start_server() {
     >"$work/server.out" 2>>"$work/server.log" &
   server_pid=$!
   wait_for "the server" grep -q '^ready' "$work/server.out"
+  # shellcheck disable=SC2034 # for the script that sources this
   device=$(sed -n 's/^device //p' "$work/server.out")
 }
 
@@ -56,8 +59,12 @@ clean_up() {
   local mount_point name
   set +e
   [ -n "$server_pid" ] && kill -9 "$server_pid" 2>/dev/null
-  grep " $run_dir/fuse/" /proc/mounts | while read -r _ mount_point _; do umount -f "$mount_point" 2>/dev/null; done
-  grep " $work/" /proc/mounts | grep -v fuse.cleat | while read -r _ mount_point _; do umount -l "$mount_point"; done
+  grep " $run_dir/fuse/" /proc/mounts | while read -r _ mount_point _; do
+    umount -f "$mount_point" 2>/dev/null
+  done
+  grep " $work/" /proc/mounts | grep -v fuse.cleat | while read -r _ mount_point _; do
+    umount -l "$mount_point"
+  done
   if [ -n "$keeper_pid" ]; then
     kill "$keeper_pid" 2>/dev/null
     timeout 12 tail --pid="$keeper_pid" -f /dev/null

@@ -1,7 +1,9 @@
 #!/bin/bash
-# A server that is killed with -9 every 10 to 90 ms while fio writes and verifies on its device: no I/O error
-# and no wrong byte, only pauses. usage: frontend_restart.sh DIRECTORY-OF-PROGRAMS [SECONDS]
+# A server that is killed with -9 every 10 to 90 ms while fio writes and verifies on its device: no
+# I/O error and no wrong byte, only pauses.
+# usage: frontend_restart.sh DIRECTORY-OF-PROGRAMS [SECONDS]
 set -euo pipefail
+# shellcheck source=test/integration/frontend_lib.sh
 source "$(dirname "$0")/frontend_lib.sh"
 seconds=${2:-12}
 kills_min=$((seconds * 3))
@@ -11,8 +13,9 @@ start_server --size 128M --latency 300us
 note "device $device, $seconds s of kills"
 
 # Two jobs, each in its half: small writes, and ones that the kernel splits.
-fio --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --rwmixread=30 --iodepth=16 --verify=crc32c \
-  --verify_fatal=1 --verify_backlog=256 --verify_state_save=0 --runtime="$seconds" --time_based --output="$work/fio.log" \
+fio --filename="$device" --ioengine=io_uring --direct=1 --rw=randrw --rwmixread=30 --iodepth=16 \
+  --verify=crc32c --verify_fatal=1 --verify_backlog=256 --verify_state_save=0 \
+  --runtime="$seconds" --time_based --output="$work/fio.log" \
   --name=small --bs=4k --offset=0 --size=64M --name=large --bs=512k --offset=64M --size=64M &
 fio_pid=$!
 

@@ -62,8 +62,8 @@ Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
   Served& served = *served_.at(volume);
   if (served.ended.is_set()) co_return fail(served.ending.error());
   Result<std::string> path = co_await keeper_.device_path(volume, held_bytes);
-  // A new device that failed has no users, and leaves nothing behind. One that was taken over has: its end is
-  // the caller's decision.
+  // A new device that failed has no users, and leaves nothing behind. One that was taken over has:
+  // its end is the caller's decision.
   if (!path && is_new) static_cast<void>(co_await detach(volume, true));
   // The volume grew, and the process that should have told the device did not live to do it.
   if (path && held_bytes != size_bytes) CO_TRY(co_await keeper_.resize(volume, size_bytes));

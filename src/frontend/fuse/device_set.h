@@ -22,26 +22,27 @@ class DeviceSet {
   DeviceSet(const DeviceSet&) = delete;
   ~DeviceSet();
 
-  // Asks the keeper what it holds from before this process began: those devices pause until attach() serves
-  // them again, or detach() ends them. kBusy when the process before has not ended within 10 s.
+  // Asks the keeper what it holds from before this process began: those devices pause until
+  // attach() serves them again, or detach() ends them. kBusy when the process before has not ended
+  // within 10 s.
   io::Task<Result<void>> adopt();
   // Held by the keeper and not served yet.
   std::vector<VolumeId> waiting() const;
   // Of one that waits; empty when it does not.
   std::string waiting_name(VolumeId volume) const;
 
-  // Serves the volume and answers its path, "/dev/loop3": a new device, or the one that waits. `device` must
-  // live until detach() or close() ended. kAlreadyExists when it is served already. After kUnsupported (a kernel
-  // that can't resend) only a forced detach() is left.
+  // Serves the volume and answers its path, "/dev/loop3": a new device, or the one that waits.
+  // `device` must live until detach() or close() ended. kAlreadyExists when it is served already.
+  // After kUnsupported (a kernel that can't resend) only a forced detach() is left.
   io::Task<Result<std::string>> attach(VolumeId volume, std::string name,
                                        frontend::AlignedDevice& device);
-  // kBusy when it is mounted or open: it goes on being served then. Forced: its I/O fails with EIO. One that is
-  // waiting() ends only by force: nobody serves what an orderly end would write.
+  // kBusy when it is mounted or open: it goes on being served then. Forced: its I/O fails with EIO.
+  // One that is waiting() ends only by force: nobody serves what an orderly end would write.
   io::Task<Result<void>> detach(VolumeId volume, bool is_forced);
   // After the AlignedDevice says a new size.
   io::Task<Result<void>> resize(VolumeId volume);
-  // Stops serving and leaves every device to the next process. What its volume fails with kClosed or
-  // kCancelled from now on is left to it too.
+  // Stops serving and leaves every device to the next process. What its volume fails with kClosed
+  // or kCancelled from now on is left to it too.
   io::Task<void> close();
 
   // Why the keeper refused, in words.

@@ -88,7 +88,8 @@ Task<void> KeeperClient::close() {
   co_await receiving_.close();
 }
 
-// ---- packets ---------------------------------------------------------------------------------------
+// ---- packets
+// ---------------------------------------------------------------------------------------
 
 Task<void> KeeperClient::receive() {
   io::UringOperation operation(loop_);
@@ -159,7 +160,8 @@ Task<Result<void>> KeeperClient::call(Call& call, Request request) {
   co_return call.result;
 }
 
-// ---- calls -----------------------------------------------------------------------------------------
+// ---- calls
+// -----------------------------------------------------------------------------------------
 
 Request KeeperClient::request_of(RequestType type, VolumeId volume) {
   Request request;

@@ -1,8 +1,9 @@
 // cleatd's side of the keeper's protocol (docs/formats/keeper.md), on the event loop.
 //
 // Threading: one loop. Ownership: borrows the loop; close() before it dies.
-// Errors of calls: kUnreachable once the keeper is gone (connect a new client then: a keeper that died has taken
-// its devices with it, see lost()); otherwise what the keeper says, with its sentence in message().
+// Errors of calls: kUnreachable once the keeper is gone (connect a new client then: a keeper that
+// died has taken its devices with it, see lost()); otherwise what the keeper says, with its
+// sentence in message().
 #pragma once
 
 #include <cstdint>
@@ -36,21 +37,21 @@ class KeeperClient {
                                                        const std::string& run_dir);
   ~KeeperClient();
 
-  // Makes a connection and begins to attach its loop device: serve the descriptor at once, then await
-  // device_path(). Invalid when the keeper held the volume already (after a restart): its descriptor comes by
-  // list().
+  // Makes a connection and begins to attach its loop device: serve the descriptor at once, then
+  // await device_path(). Invalid when the keeper held the volume already (after a restart): its
+  // descriptor comes by list().
   io::Task<Result<io::FileDescriptor>> create(VolumeId volume, std::string name,
                                               uint64_t size_bytes);
-  // "/dev/loop3", once it is attached; somebody must serve the connection meanwhile. size_bytes as in
-  // create().
+  // "/dev/loop3", once it is attached; somebody must serve the connection meanwhile. size_bytes as
+  // in create().
   io::Task<Result<std::string>> device_path(VolumeId volume, uint64_t size_bytes);
-  // kBusy while an earlier cleatd has not ended: it would serve the same connections. Waits up to `patience`
-  // for its end.
+  // kBusy while an earlier cleatd has not ended: it would serve the same connections. Waits up to
+  // `patience` for its end.
   io::Task<Result<std::vector<HeldDevice>>> list(Duration patience);
   // After the volume grew and its server answers with the new size.
   io::Task<Result<void>> resize(VolumeId volume, uint64_t size_bytes);
-  // kBusy when it is mounted or open. Forced: never; users get I/O errors. The server of the connection ends
-  // with kClosed. No error when there was none.
+  // kBusy when it is mounted or open. Forced: never; users get I/O errors. The server of the
+  // connection ends with kClosed. No error when there was none.
   io::Task<Result<void>> destroy(VolumeId volume, bool is_forced);
 
   // Ends every call; the keeper goes on holding the devices.

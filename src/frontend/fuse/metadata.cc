@@ -169,8 +169,8 @@ Answer answer_metadata(const Request& request, uint64_t size_bytes) {
     case FUSE_RENAME:
     case FUSE_RENAME2: return Answer(request, EPERM);
   }
-  // For most of the rest (INTERRUPT, FLUSH, GETXATTR, ...) the kernel never asks again after this. An
-  // interrupted request is answered when it is done: it can't be taken back from the replicas.
+  // For most of the rest (INTERRUPT, FLUSH, GETXATTR, ...) the kernel never asks again after this.
+  // An interrupted request is answered when it is done: it can't be taken back from the replicas.
   return Answer(request, ENOSYS);
 }
 

@@ -11,16 +11,17 @@ namespace cleat::fuse {
 
 // Init flag, 7.40: bit 39, that is bit 7 of flags2.
 inline constexpr uint32_t kHasResendFlag2 = 1u << 7;
-// Notification without data: "send me again every request that was read and not answered". The kernel puts
-// those before the ones nobody read yet.
+// Notification without data: "send me again every request that was read and not answered". The
+// kernel puts those before the ones nobody read yet.
 inline constexpr int32_t kNotifyResend = 7;
 // Set in the `unique` of a request that is sent again; the answer carries it too.
 inline constexpr uint64_t kUniqueResend = uint64_t{1} << 63;
 
-// What INIT agrees on. A connection outlives the process that agreed on it: a later version must be able
-// to serve what an earlier one answered, so this may grow and never shrink.
+// What INIT agrees on. A connection outlives the process that agreed on it: a later version must be
+// able to serve what an earlier one answered, so this may grow and never shrink.
 inline constexpr uint32_t kWriteBytesMax = 1 << 20;
-// A WRITE's data begin here in a request; they are read to an address that is this much before a page.
+// A WRITE's data begin here in a request; they are read to an address that is this much before a
+// page.
 inline constexpr size_t kWriteHeaderBytes = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 static_assert(kWriteHeaderBytes == 80);
 // The largest request: a WRITE. Everything else fits one page behind its header.

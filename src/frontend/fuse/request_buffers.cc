@@ -25,8 +25,8 @@ RequestBuffer RequestBuffers::take() {
   void* base = ::mmap(nullptr, kBytesEach, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   CHECK(base != MAP_FAILED, "there is memory for a request");
-  // Without the right to lock (RLIMIT_MEMLOCK) the pages are at least faulted in, and only swapping or
-  // memory pressure at the moment of a kill can still hurt.
+  // Without the right to lock (RLIMIT_MEMLOCK) the pages are at least faulted in, and only swapping
+  // or memory pressure at the moment of a kill can still hurt.
   static_cast<void>(::mlock(base, kBytesEach));
   return {this, static_cast<std::byte*>(base)};
 }

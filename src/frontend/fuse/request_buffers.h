@@ -1,6 +1,6 @@
-// Memory that /dev/fuse is read into: one largest request each, so laid out that a WRITE's data begin on
-// a page, and resident: the kernel fails a request with EIO when the server is killed while it copies to or
-// from a page that is not there.
+// Memory that /dev/fuse is read into: one largest request each, so laid out that a WRITE's data
+// begin on a page, and resident: the kernel fails a request with EIO when the server is killed
+// while it copies to or from a page that is not there.
 //
 // Threading: one loop; servers of all volumes on it share one. Ownership: outlives what it lends.
 #pragma once

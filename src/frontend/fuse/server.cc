@@ -55,7 +55,8 @@ void Server::end(Error error) {
   stop();
 }
 
-// ---- taking requests -------------------------------------------------------------------------------
+// ---- taking requests
+// -------------------------------------------------------------------------------
 
 Task<void> Server::read_requests(size_t index) {
   io::UringOperation operation(loop_);
@@ -127,7 +128,8 @@ void Server::take_write(const Request& request, RequestBuffer& buffer) {
   serving_.spawn(serve_write(request, write->range, std::move(cover)));
 }
 
-// ---- serving them ----------------------------------------------------------------------------------
+// ---- serving them
+// ----------------------------------------------------------------------------------
 
 Task<void> Server::serve_metadata(Answer answer) { co_await send(answer.bytes(), {}); }
 
@@ -189,7 +191,8 @@ Task<void> Server::serve_fallocate(Request request, FallocateRequest fallocate) 
   co_await finish(request, result);
 }
 
-// ---- answering -------------------------------------------------------------------------------------
+// ---- answering
+// -------------------------------------------------------------------------------------
 
 Task<void> Server::finish_write(Request request, ByteRange range, Result<void> result) {
   if (!result) {
@@ -223,7 +226,8 @@ Task<void> Server::send(ConstBuffer header, ConstBuffer data) {
   io_uring_prep_writev(&operation.sqe(), connection_.get(), parts.data(), data.empty() ? 1 : 2, 0);
   int result = co_await operation;
   room_.notify_all();
-  // ENOENT: nobody waits for the answer any more. ENODEV: the readers see the end of the connection too.
+  // ENOENT: nobody waits for the answer any more. ENODEV: the readers see the end of the connection
+  // too.
   if (result < 0 && result != -ENOENT && result != -ENODEV && result != -ECANCELED) {
     LOG_ERROR("FUSE: an answer was refused with errno {}", -result);
     end(Error{Code::kIoError, -result, "cannot write to /dev/fuse"});

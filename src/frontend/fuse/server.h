@@ -1,17 +1,21 @@
-// Serves the FUSE connection of one volume: the kernel's requests, read from /dev/fuse and answered there.
+// Serves the FUSE connection of one volume: the kernel's requests, read from /dev/fuse and answered
+// there.
 //
-// The connection lives longer than the process that serves it (the keeper holds a descriptor too). A
-// server that takes one over asks the kernel to resend what its predecessor read and did not answer.
-// Such a request may have been carried out already; carrying it out again is right, because
+// The connection lives longer than the process that serves it (the keeper holds a descriptor too).
+// A server that takes one over asks the kernel to resend what its predecessor read and did not
+// answer. Such a request may have been carried out already; carrying it out again is right, because
 //   - each of them (read, write at an offset, zero, flush) has the same effect twice as once;
-//   - none was answered, so no application and no filesystem has begun anything that must come after it;
-//   - the kernel puts them before all that the predecessor never read, and nothing is read before the
-//     notification, so no newer write can have been carried out before an older one of the same process.
-// The predecessor must be gone by then: whoever hands the descriptor over waits for the end of its process
-// (keeper), and what it has still under way on other nodes is fenced by the new epoch (R3, R4).
+//   - none was answered, so no application and no filesystem has begun anything that must come
+//     after it;
+//   - the kernel puts them before all that the predecessor never read, and nothing is read before
+//     the notification, so no newer write can have been carried out before an older one of the same
+//     process.
+// The predecessor must be gone by then: whoever hands the descriptor over waits for the end of its
+// process (keeper), and what it has still under way on other nodes is fenced by the new epoch (R3,
+// R4).
 //
-// Threading: the loop of the volume. Ownership: owns the descriptor, borrows the rest; run() must have
-// ended before it dies.
+// Threading: the loop of the volume. Ownership: owns the descriptor, borrows the rest; run() must
+// have ended before it dies.
 #pragma once
 
 #include <array>
@@ -36,16 +40,18 @@ class Server {
   Server(const Server&) = delete;
 
   // Until stop() (no error) or until the connection ends: kClosed when it was unmounted or aborted.
-  // kUnsupported at a takeover on a kernel before 6.9: requests that the predecessor read would hang for
-  // ever; the caller must have the device taken down by force.
+  // kUnsupported at a takeover on a kernel before 6.9: requests that the predecessor read would
+  // hang for ever; the caller must have the device taken down by force.
   io::Task<Result<void>> run(Takeover takeover);
 
-  // Takes no more requests, and ends run() when those under way are done. From now on a request that fails
-  // with kClosed or kCancelled, because the volume is being shut down too, is left unanswered: a successor
-  // gets it again.
+  // Takes no more requests, and ends run() when those under way are done. From now on a request
+  // that fails with kClosed or kCancelled, because the volume is being shut down too, is left
+  // unanswered: a successor gets it again.
   void stop();
 
  private:
+  // Every read that waits is woken by a request: one costs 8.5 us of CPU a write at depth 1, two
+  // 10, four 11; at depth 32 it is 5.1, 4.3 and 4.4.
   static constexpr size_t kReadsPosted = 2;
   static constexpr size_t kServingMax = 256;
   // Data up to this size are copied out, so that the buffer of the largest size is free at once.

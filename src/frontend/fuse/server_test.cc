@@ -1,4 +1,5 @@
-// The server with a packet socket in the place of /dev/fuse: one packet is one request or one answer.
+// The server with a packet socket in the place of /dev/fuse: one packet is one request or one
+// answer.
 #include "frontend/fuse/server.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,9 @@
-// cleat-memory-device: a volume without replicas, kept in a mapped file, served by the real frontends.
-// For tests and measurements of the frontends alone; killed and started again, it goes on where it was.
+// cleat-memory-device: a volume without replicas, kept in a mapped file, served by the real
+// frontends. For tests and measurements of the frontends alone; killed and started again, it goes
+// on where it was.
 //
-// SIGTERM: end, and leave the FUSE device to the next process. SIGINT: take the device down, then end.
+// SIGTERM: end, and leave the FUSE device to the next process. SIGINT: take the device down, then
+// end.
 // SIGUSR1: grow the volume to --grown-size.
 #include <signal.h>
 #include <sys/mman.h>

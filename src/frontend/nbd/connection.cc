@@ -22,7 +22,8 @@ uint32_t error_of(const Result<void>& result) {
   return result ? kErrorNone : frontend::nbd_error_of(result.error());
 }
 
-// The first part of a range that is served in parts: ends where a block ends, so that parts share none.
+// The first part of a range that is served in parts: ends where a block ends, so that parts share
+// none.
 ByteRange first_part(ByteRange range) {
   uint64_t most = Connection::kPartBytesMax - range.skip();
   return {range.offset, std::min(range.length, most)};
@@ -62,7 +63,8 @@ Task<Result<void>> Connection::run() {
   co_return ending;
 }
 
-// ---- handshake -------------------------------------------------------------------------------------
+// ---- handshake
+// -------------------------------------------------------------------------------------
 
 Task<Result<Export*>> Connection::negotiate() {
   Negotiation negotiation(directory_);
@@ -85,7 +87,8 @@ Task<Result<void>> Connection::send(std::vector<std::byte>& out) {
   co_return Result<void>{};
 }
 
-// ---- requests --------------------------------------------------------------------------------------
+// ---- requests
+// --------------------------------------------------------------------------------------
 
 Task<void> Connection::transmit(Export& volume, Result<void>& ending) {
   volume_ = &volume;
@@ -193,7 +196,8 @@ Task<void> Connection::serve_read(Request request, uint64_t charge) {
   answer(request, error_of(result), charge, std::move(payload));
 }
 
-// A simple reply can't tell of an error after its header: everything is read before the first byte goes.
+// A simple reply can't tell of an error after its header: everything is read before the first byte
+// goes.
 Task<void> Connection::serve_long_read(Request request, uint64_t charge) {
   std::vector<Payload> payloads;
   Result<void> result;

@@ -1,8 +1,8 @@
-// One client: the handshake, then its requests, each served as it comes, answered in the order in which
-// they complete.
+// One client: the handshake, then its requests, each served as it comes, answered in the order in
+// which they complete.
 //
-// Bounds: kRequestsMax requests and kBudgetBytesMax of their data at once; the client's further requests
-// wait in its socket.
+// Bounds: kRequestsMax requests and kBudgetBytesMax of their data at once; the client's further
+// requests wait in its socket.
 // Threading: the loop of the volumes. Ownership: owns the stream, borrows the rest.
 #pragma once
 

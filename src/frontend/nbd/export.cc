@@ -14,7 +14,8 @@ Export::Export(io::Executor& executor, frontend::AlignedDevice& device, std::str
 Export::~Export() { CHECK(connections_.empty(), "an export is closed before it dies"); }
 
 uint16_t Export::transmission_flags() const {
-  // Multi-connection holds: a flush covers what completed on any connection, and nothing is cached here.
+  // Multi-connection holds: a flush covers what completed on any connection, and nothing is cached
+  // here.
   unsigned flags = static_cast<unsigned>(TransmissionFlag::kHasFlags) |
                    static_cast<unsigned>(TransmissionFlag::kSendFlush) |
                    static_cast<unsigned>(TransmissionFlag::kSendFua) |

@@ -14,13 +14,14 @@ class Connection;
 
 struct ExportOptions {
   bool is_read_only = false;
-  // What clients are told to align to: a power of two up to 4096. Volumes are 4Kn devices, in whatever way
-  // they are attached; with less, good clients (libnbd, qemu) send smaller requests, which work too.
+  // What clients are told to align to: a power of two up to 4096. Volumes are 4Kn devices, in
+  // whatever way they are attached; with less, good clients (libnbd, qemu) send smaller requests,
+  // which work too.
   uint32_t minimum_block_bytes = 4096;
 };
 
-// Threading: the loop that owns the volume and runs the server. Ownership: borrows the device; close()
-// before either dies.
+// Threading: the loop that owns the volume and runs the server. Ownership: borrows the device;
+// close() before either dies.
 class Export {
  public:
   Export(io::Executor& executor, frontend::AlignedDevice& device, std::string name,

@@ -1,5 +1,6 @@
 // The server's half of the handshake, pure: bytes in, bytes out, until an export is chosen or the
-// client leaves. Fixed newstyle; GO, INFO, LIST, EXPORT_NAME, ABORT; other options are refused politely.
+// client leaves. Fixed newstyle; GO, INFO, LIST, EXPORT_NAME, ABORT; other options are refused
+// politely.
 #pragma once
 
 #include <cstdint>

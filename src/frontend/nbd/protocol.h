@@ -1,5 +1,6 @@
 // The NBD protocol, as far as it is spoken here: fixed newstyle negotiation, simple replies.
-// Source: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md. All integers big-endian.
+// Source: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md. All integers
+// big-endian.
 #pragma once
 
 #include <cstddef>

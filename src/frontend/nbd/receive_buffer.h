@@ -1,5 +1,5 @@
-// Bytes of a stream that came but were not taken yet: read in large pieces, taken in small ones. What is
-// larger than the buffer goes past it, straight to where it is wanted.
+// Bytes of a stream that came but were not taken yet: read in large pieces, taken in small ones.
+// What is larger than the buffer goes past it, straight to where it is wanted.
 //
 // Threading: one loop, one caller at a time. Ownership: borrows the stream.
 #pragma once

@@ -46,7 +46,8 @@ class ReplyQueue {
     is_closing_ = true;
     changed_.notify_one();
   }
-  // Sends until close(). When the stream fails it is shut down, and replies are dropped from then on.
+  // Sends until close(). When the stream fails it is shut down, and replies are dropped from then
+  // on.
   io::Task<void> run();
 
  private:

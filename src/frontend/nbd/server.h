@@ -1,7 +1,7 @@
 // Serves NBD clients on any number of listeners (unix socket, TCP).
 //
-// Threading: the loop of the volumes. Ownership: owns its listeners and connections, borrows the rest;
-// close() before it dies.
+// Threading: the loop of the volumes. Ownership: owns its listeners and connections, borrows the
+// rest; close() before it dies.
 #pragma once
 
 #include <list>

@@ -11,7 +11,8 @@ namespace cleat::frontend {
 
 class MappedFile {
  public:
-  // Makes the file, or makes it as large as `bytes`; its blocks read as zeros where it was never written.
+  // Makes the file, or makes it as large as `bytes`; its blocks read as zeros where it was never
+  // written.
   static Result<MappedFile> open(const std::string& path, uint64_t bytes);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;

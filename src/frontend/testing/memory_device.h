@@ -1,6 +1,6 @@
 // Test double of a volume: a device whose blocks are memory, with latency and failures on demand.
-// Checks what a volume may expect of a frontend: whole blocks, inside the size, at most kIoBlocksMax,
-// aligned memory.
+// Checks what a volume may expect of a frontend: whole blocks, inside the size, at most
+// kIoBlocksMax, aligned memory.
 //
 // Threading: one loop. Ownership: borrows executor and memory.
 #pragma once
@@ -31,7 +31,8 @@ class MemoryDevice final : public engine::BlockDevice {
   MemoryDevice(io::Executor& executor, MutableBuffer memory)
       : executor_(executor), memory_(memory), size_bytes_(memory.size()) {}
 
-  // Each operation waits for up to `longest` before it takes effect (by `seed`), so that they overlap.
+  // Each operation waits for up to `longest` before it takes effect (by `seed`), so that they
+  // overlap.
   void set_latency(Duration longest, uint64_t seed);
   // Asked at the start of each operation; an error that it gives is the operation's.
   void set_judge(Judge judge) { judge_ = std::move(judge); }

@@ -1,4 +1,5 @@
-// Two ends of a byte stream in memory, for tests without sockets. Reads give pieces of random length.
+// Two ends of a byte stream in memory, for tests without sockets. Reads give pieces of random
+// length.
 //
 // Threading: one loop. Both ends hang up when either is shut down.
 #pragma once
