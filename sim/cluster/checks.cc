@@ -10,10 +10,12 @@ constexpr Duration kHealMax = std::chrono::seconds(300);
 
 }  // namespace
 
-io::Task<std::string> Cluster::heal_and_check() {
-  std::string result = co_await heal_and_open();
+io::Task<void> Cluster::heal_and_check(bool& done) {
+  std::string unhealed = co_await heal_and_open();
+  if (!unhealed.empty()) wrong(std::move(unhealed));
+  note("the end: processes stop");
   for (HostIndex host = 0; host < kHosts; ++host) co_await process(host)->unwind();
-  co_return result;
+  done = true;
 }
 
 io::Task<std::string> Cluster::heal_and_open() {

@@ -75,22 +75,39 @@ void Cluster::wrong(std::string text) {
   if (failure_.empty()) failure_ = std::move(text);
 }
 
+bool Cluster::drive(const bool& done) {
+  while (!done) {
+    if (loop_.steps() >= kStepsMax || !loop_.step()) return false;
+  }
+  return true;
+}
+
+void Cluster::faults_and_load() {
+  for (uint64_t i = 0; i < kClients; ++i) group_.spawn(client(i));
+  group_.spawn(nemesis());
+  group_.spawn(keep_attached());
+  TimePoint end = loop_.now() + options_.duration;
+  while (loop_.now() < end && loop_.steps() < kStepsMax && loop_.step()) {
+  }
+  load_stopped_ = true;
+}
+
 RunResult Cluster::run() {
   build();
   auto attached = loop_.wait(attach_on(0, false));
   CHECK(attached, "a healthy cluster attaches its volume");
-  for (uint64_t i = 0; i < kClients; ++i) group_.spawn(client(i));
-  group_.spawn(nemesis());
-  group_.spawn(keep_attached());
-  loop_.run_until(loop_.now() + options_.duration);
-  load_stopped_ = true;
-  std::string unhealed = loop_.wait(heal_and_check());
-  if (!unhealed.empty()) wrong(unhealed);
+  faults_and_load();
+  bool done = false;
+  loop_.spawn(heal_and_check(done));
+  result_.hung = !drive(done);
+  if (result_.hung) wrong(fmt::format("it does not end: {} steps", loop_.steps()));
   std::string history = history_.check();
   if (!history.empty()) wrong(history);
-  // Timers and messages that nobody waits for any more run out.
-  for (HostIndex host = 0; host < kHosts; ++host) fabric_.end_process(host, false);
-  loop_.run();
+  if (!result_.hung) {
+    // Timers and messages that nobody waits for any more run out.
+    for (HostIndex host = 0; host < kHosts; ++host) fabric_.end_process(host, false);
+    loop_.run();
+  }
   result_.failure = failure_;
   result_.steps = loop_.steps();
   for (const auto& [name, count] : fault_counts_) {
@@ -100,8 +117,11 @@ RunResult Cluster::run() {
 }
 
 RunResult run_seed(const RunOptions& options) {
-  Cluster cluster(options);
-  return cluster.run();
+  auto cluster = std::make_unique<Cluster>(options);
+  RunResult result = cluster->run();
+  // What hangs refers to the cluster: it can't be taken down.
+  if (result.hung) (void)cluster.release();
+  return result;
 }
 
 }  // namespace cleat::sim

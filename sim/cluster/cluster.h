@@ -29,7 +29,11 @@ struct RunResult {
   uint64_t acknowledged = 0;
   uint64_t attaches = 0;
   std::string faults;   // what happened how often
+  bool hung = false;    // it did not end by itself
 };
+
+// A run takes about a hundredth of this; one that takes more hangs.
+inline constexpr uint64_t kStepsMax = 30'000'000;
 
 RunResult run_seed(const RunOptions& options);
 
@@ -53,6 +57,10 @@ class Cluster {
   };
 
   void build();
+  void faults_and_load();
+  // Runs the loop until `done`; false when that would never be.
+  bool drive(const bool& done);
+  io::Task<void> heal_and_check(bool& done);
   io::Task<void> start_node(HostIndex host);
   void kill_node(HostIndex host, bool power);
   io::Task<void> bury(std::unique_ptr<Process> process);
@@ -80,7 +88,6 @@ class Cluster {
   uint64_t block_of(size_t hot) const { return hot_blocks_[hot]; }
 
   // checks.cc
-  io::Task<std::string> heal_and_check();
   io::Task<std::string> heal_and_open();
   io::Task<std::string> final_reads(engine::Volume& volume);
 

@@ -1,9 +1,14 @@
 // cleat-sim: runs seeds of the simulated cluster, prints what fails and how to replay it.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <cstring>
+#include <string>
 
 #include "sim/cluster/cluster.h"
 
@@ -13,6 +18,20 @@ using cleat::sim::PlantedBug;
 using cleat::sim::RunOptions;
 using cleat::sim::RunResult;
 
+// A run of a seed takes well under a second of processor time.
+constexpr unsigned kSecondsMax = 120;
+
+// What a handler of signals may print: the seed that runs and how to replay it.
+char replay_line[256];
+
+// A broken invariant aborts, and a loop without a step never ends: both name the seed.
+void died(int signal_number) {
+  std::signal(signal_number, SIG_DFL);
+  ssize_t written = write(STDOUT_FILENO, replay_line, std::strlen(replay_line));
+  (void)written;
+  std::raise(signal_number);
+}
+
 struct Arguments {
   uint64_t first = 1;
   uint64_t count = 200;
@@ -20,40 +39,95 @@ struct Arguments {
   std::string bug = "none";
   bool trace = false;
   bool until_failure = false;
+  bool planted_bugs = false;
+
+  std::string replay(uint64_t seed, std::string_view bug_name) const {
+    return fmt::format("  replay: cleat-sim --seed {} --seconds {} --bug {} --trace\n", seed,
+                       seconds, bug_name);
+  }
 };
 
-// A planted bug must be found: then the exit status is 0 when a seed fails.
-int run(const Arguments& arguments) {
-  auto bug = cleat::sim::planted_bug(arguments.bug);
-  if (!bug) {
-    fmt::print(stderr, "cleat-sim: no planted bug named {}; see --help\n", arguments.bug);
-    return 2;
-  }
-  uint64_t failed = 0, steps = 0, operations = 0, acknowledged = 0;
-  auto begun = std::chrono::steady_clock::now();
+struct Totals {
+  uint64_t seeds = 0, failed = 0, steps = 0, operations = 0, acknowledged = 0, attaches = 0;
+};
+
+void arm_watchdog(const Arguments& arguments, uint64_t seed, std::string_view bug_name) {
+  std::string line = fmt::format("seed {}: aborted, or did not end in {} s\n{}", seed, kSecondsMax,
+                                 arguments.replay(seed, bug_name));
+  line.resize(std::min(line.size(), sizeof replay_line - 1));
+  line.copy(replay_line, line.size());
+  replay_line[line.size()] = '\0';
+  alarm(kSecondsMax);
+}
+
+// Determinism is what replay stands on: the same seed twice is the same run.
+bool same_run_again(const RunOptions& options, const RunResult& first) {
+  RunResult second = cleat::sim::run_seed(options);
+  return second.steps == first.steps && second.failure == first.failure;
+}
+
+Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bug_name) {
+  Totals totals;
   for (uint64_t seed = arguments.first; seed < arguments.first + arguments.count; ++seed) {
+    arm_watchdog(arguments, seed, bug_name);
     RunOptions options;
     options.seed = seed;
-    options.bug = *bug;
+    options.bug = bug;
     options.trace = arguments.trace;
     options.duration = std::chrono::seconds(arguments.seconds);
     RunResult result = cleat::sim::run_seed(options);
-    steps += result.steps;
-    operations += result.operations;
-    acknowledged += result.acknowledged;
+    if (result.failure.empty() && seed == arguments.first && !same_run_again(options, result)) {
+      result.failure = "two runs of this seed are not the same";
+    }
+    ++totals.seeds;
+    totals.steps += result.steps;
+    totals.operations += result.operations;
+    totals.acknowledged += result.acknowledged;
+    totals.attaches += result.attaches;
+    if (arguments.trace) fmt::print("faults: {}; steps {}\n", result.faults, result.steps);
     if (result.failure.empty()) continue;
-    ++failed;
-    fmt::print("seed {}: {}\n  replay: cleat-sim --first {} --count 1 --seconds {} --bug {} --trace\n",
-               seed, result.failure, seed, arguments.seconds, arguments.bug);
+    ++totals.failed;
+    fmt::print("seed {}: {}\n{}", seed, result.failure, arguments.replay(seed, bug_name));
     std::fflush(stdout);
     if (arguments.until_failure) break;
   }
+  alarm(0);
+  return totals;
+}
+
+void print(const Totals& totals, uint64_t first, std::string_view bug_name, double seconds) {
+  fmt::print("bug {}: {} seeds from {}: {} failed; {} operations, {} acknowledged, {} attaches, {} steps, "
+             "{:.1f} s\n",
+             bug_name, totals.seeds, first, totals.failed, totals.operations, totals.acknowledged,
+             totals.attaches, totals.steps, seconds);
+  std::fflush(stdout);
+}
+
+// A planted bug must be found: then all is well when a seed fails.
+bool run_bug(const Arguments& arguments, const cleat::sim::PlantedBugName& bug) {
+  auto begun = std::chrono::steady_clock::now();
+  Totals totals = run_seeds(arguments, bug.bug, bug.name);
   double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  fmt::print("bug {}: seeds {}..{}: {} failed; {} operations, {} acknowledged, {} steps, {:.1f} s\n",
-             arguments.bug, arguments.first, arguments.first + arguments.count - 1, failed, operations,
-             acknowledged, steps, took);
-  bool expected = *bug == PlantedBug::kNone ? failed == 0 : failed > 0;
-  return expected ? 0 : 1;
+  print(totals, arguments.first, bug.name, took);
+  bool expected = bug.bug == PlantedBug::kNone ? totals.failed == 0 : totals.failed > 0;
+  if (!expected && bug.bug != PlantedBug::kNone) fmt::print("bug {}: NOT FOUND\n", bug.name);
+  return expected;
+}
+
+int run(Arguments arguments) {
+  if (arguments.planted_bugs) {
+    arguments.until_failure = true;
+    bool all_found = true;
+    for (const auto& known : cleat::sim::planted_bug_names()) {
+      if (known.bug != PlantedBug::kNone && !run_bug(arguments, known)) all_found = false;
+    }
+    return all_found ? 0 : 1;
+  }
+  for (const auto& known : cleat::sim::planted_bug_names()) {
+    if (known.name == arguments.bug) return run_bug(arguments, known) ? 0 : 1;
+  }
+  fmt::print(stderr, "cleat-sim: no planted bug named {}; see --help\n", arguments.bug);
+  return 2;
 }
 
 }  // namespace
@@ -61,15 +135,24 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"Simulates a cluster of Cleat nodes, one seed a run, and checks what must hold."};
-  app.add_option("--first", arguments.first, "first seed");
-  app.add_option("--count", arguments.count, "how many seeds");
+  uint64_t one_seed = 0;
+  auto* one = app.add_option("--seed", one_seed, "this seed alone");
+  app.add_option("--first-seed", arguments.first, "first seed")->excludes(one);
+  app.add_option("--seeds", arguments.count, "how many seeds")->excludes(one);
   app.add_option("--seconds", arguments.seconds, "virtual seconds of faults in a run");
   std::string bugs = "planted bug; exit status 0 then means that it was found:";
   for (const auto& known : cleat::sim::planted_bug_names()) bugs += fmt::format(" {}", known.name);
   app.add_option("--bug", arguments.bug, bugs);
   app.add_flag("--trace", arguments.trace, "print what happens");
   app.add_flag("--until-failure", arguments.until_failure, "stop at the first seed that fails");
+  app.add_flag("--planted-bugs", arguments.planted_bugs,
+               "each planted bug in turn must be found within --seeds seeds");
   CLI11_PARSE(app, argc, argv);
+  if (one->count() > 0) {
+    arguments.first = one_seed;
+    arguments.count = 1;
+  }
+  for (int signal_number : {SIGABRT, SIGSEGV, SIGALRM}) std::signal(signal_number, died);
   spdlog::set_level(arguments.trace ? spdlog::level::info : spdlog::level::off);
   return run(arguments);
 }

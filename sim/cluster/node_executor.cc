@@ -3,7 +3,6 @@
 #include <utility>
 
 namespace cleat::sim {
-
 void NodeExecutor::post(std::coroutine_handle<> handle) {
   if (paused_) {
     held_.push_back(handle);
@@ -22,6 +21,12 @@ void NodeExecutor::arm(io::Timer& timer) {
   armed_[&timer] = armed;
   timer.armed = true;
   TimePoint at{shrink(timer.at.time_since_epoch())};
+  // Rounding must not wake it early: a loop that sleeps until a time would spin at that time for ever.
+  for (;;) {
+    Duration early = timer.at.time_since_epoch() - stretch(at.time_since_epoch());
+    if (early <= Duration{}) break;
+    at += early;
+  }
   loop_.spawn(fire(*this, std::move(armed), at));
 }
 

@@ -49,7 +49,7 @@ class SimulatedRegistry final : public engine::VolumeRegistry {
   bool lies_about_removals = false;
 
  private:
-  io::Task<bool> pass();
+  io::Task<Result<void>> pass();
 
   MetaState& state_;
   SimulatedLoop& loop_;

@@ -100,6 +100,10 @@ io::Task<Membership::Stored> Membership::store(core::VolumeRecord next) {
       problem_ = "";
       co_return Stored::kStored;
     }
+    if (stored.error().code == Code::kClosed) {
+      gate_.abort(stored.error());
+      co_return Stored::kFenced;
+    }
     // After a lost answer too, only the stored record tells what happened.
     auto seen = co_await look_again(next);
     if (seen) co_return *seen;

@@ -20,7 +20,7 @@ struct VersionedRecord {
 class VolumeRegistry {
  public:
   virtual ~VolumeRegistry() = default;
-  // kNotFound, kUnreachable, kTimedOut.
+  // kNotFound, kUnreachable, kTimedOut; kClosed, for good, once this process is to end.
   virtual io::Task<Result<VersionedRecord>> load(VolumeId volume) = 0;
   // Stores `next` if the record still has this revision; gives the new one. kConflict: it has not.
   // After kUnreachable and kTimedOut it may or may not have been stored.

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
 # The simulator over 10,000 fresh seeds.
 set -euo pipefail
-exec "$CLEAT_BUILD/bin/cleat-sim" --seeds 10000
+fresh=$(date +%s)
+echo "fresh seeds from $fresh"
+exec "$CLEAT_BUILD/bin/cleat-sim" --first-seed "$fresh" --seeds 10000
