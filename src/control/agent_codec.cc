@@ -31,7 +31,7 @@ agent::LocalReplica to_agent(const LocalReplica& replica) {
 
 LocalReplica from_agent(const agent::LocalReplica& replica) {
   return {VolumeId{replica.volume()}, PoolId{replica.pool()}, replica.size_blocks(),
-          Epoch{replica.epoch()}, replica.catalog(), from_agent(replica.usage())};
+          Epoch{replica.epoch()},     replica.catalog(),      from_agent(replica.usage())};
 }
 
 agent::AttachedVolume to_agent(const AttachedVolume& volume) {
@@ -44,10 +44,10 @@ agent::AttachedVolume to_agent(const AttachedVolume& volume) {
 }
 
 AttachedVolume from_agent(const agent::AttachedVolume& volume) {
-  return {VolumeId{volume.volume()},
-          volume.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd
-                                                                     : Frontend::kFuse,
-          volume.device(), volume.uri()};
+  return {
+      VolumeId{volume.volume()},
+      volume.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd : Frontend::kFuse,
+      volume.device(), volume.uri()};
 }
 
 agent::Runtime to_agent(VolumeId volume, const VolumeRuntime& runtime) {
@@ -81,7 +81,8 @@ VolumeRuntime from_agent(const agent::Runtime& runtime) {
   out.device = runtime.device();
   out.uri = runtime.uri();
   out.epoch = Epoch{runtime.epoch()};
-  for (auto member : runtime.in_sync()) out.in_sync.push_back(static_cast<core::MemberIndex>(member));
+  for (auto member : runtime.in_sync())
+    out.in_sync.push_back(static_cast<core::MemberIndex>(member));
   for (auto member : runtime.unreachable()) {
     out.unreachable.push_back(static_cast<core::MemberIndex>(member));
   }
@@ -152,7 +153,8 @@ CheckResult from_agent(const agent::CheckResult& check) {
   for (const auto& digest : check.replicas()) {
     auto replica = from_proto(digest.replica());
     core::ReplicaRecord known = replica ? *replica : core::ReplicaRecord{};
-    out.replicas.push_back({known.index, known.node, known.state, digest.digest(), digest.problem()});
+    out.replicas.push_back(
+        {known.index, known.node, known.state, digest.digest(), digest.problem()});
   }
   for (const auto& snapshot : check.snapshots()) out.snapshots.push_back(from_agent(snapshot));
   return out;

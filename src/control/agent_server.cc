@@ -14,8 +14,8 @@ Outcome<> create_replica(const agent::CreateReplica& body, ReplicaPort& port) {
   OUTCOME_ASSIGN(core::VolumeRecord record, from_proto(body.record()));
   auto member = static_cast<core::MemberIndex>(body.member());
   if (body.member() >= core::kNoMember || record.find(member) == nullptr) {
-    return failure(Code::kInvalidArgument, "volume {} has no replica with index {}", record.id.value,
-                   body.member());
+    return failure(Code::kInvalidArgument, "volume {} has no replica with index {}",
+                   record.id.value, body.member());
   }
   return port.create(record, member, body.spec());
 }
@@ -30,8 +30,8 @@ Outcome<> list_replicas(ReplicaPort& port, Response& response) {
 
 Outcome<> attach(const agent::Attach& body, AttachPort& port, Response& response) {
   AttachOptions options;
-  options.frontend = body.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd
-                                                                              : Frontend::kFuse;
+  options.frontend =
+      body.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd : Frontend::kFuse;
   options.volume_name = body.volume_name();
   options.take_over = body.take_over();
   options.accept_data_loss = body.accept_data_loss();
@@ -81,8 +81,8 @@ Outcome<> list_pools(PoolPort& port, Response& response) {
 }
 
 Outcome<> mount(const agent::Mount& body, MountPort& port, Response& response) {
-  MountRequestInfo info{body.device(), body.path(), body.fs(),
-                        {body.options().begin(), body.options().end()}};
+  MountRequestInfo info{
+      body.device(), body.path(), body.fs(), {body.options().begin(), body.options().end()}};
   OUTCOME_ASSIGN(auto mounted, port.mount(info));
   auto* out = response.mutable_mount();
   out->set_device(mounted.device);
@@ -141,7 +141,8 @@ Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
       return ports.replicas.remove(VolumeId{request.remove_replica().volume()},
                                    PoolId{request.remove_replica().pool()});
     case Request::kSetSpec:
-      return ports.replicas.set_spec(VolumeId{request.set_spec().volume()}, request.set_spec().spec());
+      return ports.replicas.set_spec(VolumeId{request.set_spec().volume()},
+                                     request.set_spec().spec());
     case Request::kListReplicas: return list_replicas(ports.replicas, response);
     case Request::kAttach: return attach(request.attach(), ports.attach, response);
     case Request::kDetach:
@@ -169,10 +170,12 @@ Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
 grpc::Status AgentServer::Do(grpc::ServerContext* context, const Request* request,
                              Response* response) {
   if (request->node() != self_.value) {
-    return to_status({Code::kNotFound,
-                      fmt::format("this is node {}, not node {}: an address is used by two nodes, or "
-                                  "the node was set up anew", self_.value, request->node())},
-                     *context);
+    return to_status(
+        {Code::kNotFound,
+         fmt::format("this is node {}, not node {}: an address is used by two nodes, or "
+                     "the node was set up anew",
+                     self_.value, request->node())},
+        *context);
   }
   auto served = serve(*request, local_, *response);
   if (!served) return to_status(served.error(), *context);

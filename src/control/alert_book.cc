@@ -33,9 +33,8 @@ Outcome<> AlertBook::raise(const AlertCause& cause) {
   }
   alert.set_last_unix_ms(now);
   alert.clear_cleared_unix_ms();
-  auto done = context_.store.commit(Txn{}
-                                        .require(key, found ? found->revision : Revision{})
-                                        .put(key, alert.SerializeAsString()));
+  auto done = context_.store.commit(
+      Txn{}.require(key, found ? found->revision : Revision{}).put(key, alert.SerializeAsString()));
   if (!done && done.error().code != Code::kConflict) return tl::unexpected(done.error());
   return {};  // lost to another who raised the same
 }
@@ -52,9 +51,8 @@ Outcome<> AlertBook::reconcile(const std::vector<AlertCause>& standing,
     const bool ours = std::find(kinds.begin(), kinds.end(), alert.value.type()) != kinds.end();
     if (!ours || alert.value.cleared_unix_ms() != 0 || stands.contains(alert.value.key())) continue;
     alert.value.set_cleared_unix_ms(context_.now_unix_ms());
-    auto done = context_.store.commit(Txn{}
-                                          .require(alert.key, alert.revision)
-                                          .put(alert.key, alert.value.SerializeAsString()));
+    auto done = context_.store.commit(
+        Txn{}.require(alert.key, alert.revision).put(alert.key, alert.value.SerializeAsString()));
     if (!done && done.error().code != Code::kConflict) return tl::unexpected(done.error());
   }
   return {};
@@ -77,9 +75,8 @@ Outcome<std::vector<meta::Alert>> AlertBook::all() {
   OUTCOME_ASSIGN(auto alerts, load_all<meta::Alert>(context_.store, context_.keys.alerts()));
   std::vector<meta::Alert> out;
   for (auto& alert : alerts) out.push_back(std::move(alert.value));
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-    return a.last_unix_ms() > b.last_unix_ms();
-  });
+  std::sort(out.begin(), out.end(),
+            [](const auto& a, const auto& b) { return a.last_unix_ms() > b.last_unix_ms(); });
   return out;
 }
 
@@ -108,9 +105,8 @@ Outcome<v1::ClearAlertsResponse> AlertBook::clear(const v1::ClearAlertsRequest& 
                                                   alert.value.key()) != request.ids().end();
     if (!asked || alert.value.cleared_unix_ms() != 0) continue;
     alert.value.set_cleared_unix_ms(context_.now_unix_ms());
-    auto done = context_.store.commit(Txn{}
-                                          .require(alert.key, alert.revision)
-                                          .put(alert.key, alert.value.SerializeAsString()));
+    auto done = context_.store.commit(
+        Txn{}.require(alert.key, alert.revision).put(alert.key, alert.value.SerializeAsString()));
     if (!done && done.error().code == Code::kConflict) continue;
     OUTCOME_TRY(done);
     out.set_cleared(out.cleared() + 1);

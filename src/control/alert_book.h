@@ -26,7 +26,8 @@ class AlertBook {
 
   Outcome<> raise(const AlertCause& cause);
   // The causes that stand now: raises the new ones and clears those of `kinds` that are gone.
-  Outcome<> reconcile(const std::vector<AlertCause>& standing, const std::vector<std::string>& kinds);
+  Outcome<> reconcile(const std::vector<AlertCause>& standing,
+                      const std::vector<std::string>& kinds);
   // Forgets what was cleared long ago.
   Outcome<> expire();
   Outcome<std::vector<meta::Alert>> all();

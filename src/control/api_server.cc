@@ -53,7 +53,8 @@ void store(T& value, T* response) {
 
 // Runs one call: the gate, the manager's method, and its failure as a status.
 template <class Response, class Method>
-grpc::Status answer(const Gate& gate, grpc::ServerContext& context, Response* response, Method method) {
+grpc::Status answer(const Gate& gate, grpc::ServerContext& context, Response* response,
+                    Method method) {
   auto allowed = gate.check(context);
   if (!allowed) return to_status(allowed.error(), context);
   auto result = method();
@@ -66,14 +67,16 @@ using Context = grpc::ServerContext;
 
 class ClusterHandler final : public v1::Cluster::Service {
  public:
-  ClusterHandler(const Gate& gate, Services services) : gate_(gate), services_(std::move(services)) {}
+  ClusterHandler(const Gate& gate, Services services)
+      : gate_(gate), services_(std::move(services)) {}
   grpc::Status Status(Context* c, const v1::StatusRequest*, v1::StatusResponse* out) override {
     return answer(gate_, *c, out, [&] { return services_.cluster.status(); });
   }
   grpc::Status RebuildMetadata(Context* c, const v1::RebuildMetadataRequest* in,
                                v1::RebuildMetadataResponse* out) override {
     return answer(gate_, *c, out, [&]() -> Outcome<v1::RebuildMetadataResponse> {
-      if (in->force() && !in->dry_run() && services_.adopt_cluster) OUTCOME_TRY(services_.adopt_cluster());
+      if (in->force() && !in->dry_run() && services_.adopt_cluster)
+        OUTCOME_TRY(services_.adopt_cluster());
       return services_.cluster.rebuild(*in);
     });
   }
@@ -111,13 +114,15 @@ class PoolsHandler final : public v1::Pools::Service {
   grpc::Status Create(Context* c, const v1::CreatePoolRequest* in, v1::Pool* out) override {
     return answer(gate_, *c, out, [&] { return pools_.create(*in); });
   }
-  grpc::Status List(Context* c, const v1::ListPoolsRequest* in, v1::ListPoolsResponse* out) override {
+  grpc::Status List(Context* c, const v1::ListPoolsRequest* in,
+                    v1::ListPoolsResponse* out) override {
     return answer(gate_, *c, out, [&] { return pools_.list(*in); });
   }
   grpc::Status Inspect(Context* c, const v1::InspectPoolRequest* in, v1::Pool* out) override {
     return answer(gate_, *c, out, [&] { return pools_.inspect(*in); });
   }
-  grpc::Status Delete(Context* c, const v1::DeletePoolRequest* in, v1::DeletePoolResponse* out) override {
+  grpc::Status Delete(Context* c, const v1::DeletePoolRequest* in,
+                      v1::DeletePoolResponse* out) override {
     return answer(gate_, *c, out, [&] { return pools_.remove(*in); });
   }
 
@@ -134,13 +139,15 @@ class VolumesHandler final : public v1::Volumes::Service {
   grpc::Status Create(Context* c, const v1::CreateVolumeRequest* in, v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.create(*in); });
   }
-  grpc::Status List(Context* c, const v1::ListVolumesRequest* in, v1::ListVolumesResponse* out) override {
+  grpc::Status List(Context* c, const v1::ListVolumesRequest* in,
+                    v1::ListVolumesResponse* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.list(*in); });
   }
   grpc::Status Inspect(Context* c, const v1::InspectVolumeRequest* in, v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.inspect(*in); });
   }
-  grpc::Status Delete(Context* c, const v1::DeleteVolumeRequest* in, v1::DeleteVolumeResponse* out) override {
+  grpc::Status Delete(Context* c, const v1::DeleteVolumeRequest* in,
+                      v1::DeleteVolumeResponse* out) override {
     return answer(gate_, *c, out, [&] { return remove(*in); });
   }
   grpc::Status Resize(Context* c, const v1::ResizeVolumeRequest* in, v1::Volume* out) override {
@@ -158,16 +165,19 @@ class VolumesHandler final : public v1::Volumes::Service {
   grpc::Status Restore(Context* c, const v1::RestoreVolumeRequest* in, v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return snapshots_.restore(*in); });
   }
-  grpc::Status Stats(Context* c, const v1::VolumeStatsRequest* in, v1::VolumeStatsResponse* out) override {
+  grpc::Status Stats(Context* c, const v1::VolumeStatsRequest* in,
+                     v1::VolumeStatsResponse* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.stats(*in); });
   }
-  grpc::Status Check(Context* c, const v1::CheckVolumeRequest* in, v1::CheckVolumeResponse* out) override {
+  grpc::Status Check(Context* c, const v1::CheckVolumeRequest* in,
+                     v1::CheckVolumeResponse* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.check(*in); });
   }
   grpc::Status Salvage(Context* c, const v1::SalvageVolumeRequest* in, v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return volumes_.salvage(*in); });
   }
-  grpc::Status SnapshotCreate(Context* c, const v1::CreateSnapshotRequest* in, v1::Volume* out) override {
+  grpc::Status SnapshotCreate(Context* c, const v1::CreateSnapshotRequest* in,
+                              v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return snapshots_.create(*in); });
   }
   grpc::Status SnapshotList(Context* c, const v1::ListSnapshotsRequest* in,
@@ -207,7 +217,8 @@ class HostsHandler final : public v1::Hosts::Service {
   grpc::Status Mount(Context* c, const v1::MountRequest* in, v1::MountResponse* out) override {
     return answer(gate_, *c, out, [&] { return hosts_.mount(*in); });
   }
-  grpc::Status Unmount(Context* c, const v1::UnmountRequest* in, v1::UnmountResponse* out) override {
+  grpc::Status Unmount(Context* c, const v1::UnmountRequest* in,
+                       v1::UnmountResponse* out) override {
     return answer(gate_, *c, out, [&] { return hosts_.unmount(*in); });
   }
 
@@ -219,10 +230,12 @@ class HostsHandler final : public v1::Hosts::Service {
 class AlertsHandler final : public v1::Alerts::Service {
  public:
   AlertsHandler(const Gate& gate, AlertBook& alerts) : gate_(gate), alerts_(alerts) {}
-  grpc::Status List(Context* c, const v1::ListAlertsRequest* in, v1::ListAlertsResponse* out) override {
+  grpc::Status List(Context* c, const v1::ListAlertsRequest* in,
+                    v1::ListAlertsResponse* out) override {
     return answer(gate_, *c, out, [&] { return alerts_.list(*in); });
   }
-  grpc::Status Clear(Context* c, const v1::ClearAlertsRequest* in, v1::ClearAlertsResponse* out) override {
+  grpc::Status Clear(Context* c, const v1::ClearAlertsRequest* in,
+                     v1::ClearAlertsResponse* out) override {
     return answer(gate_, *c, out, [&] { return alerts_.clear(*in); });
   }
 
@@ -234,7 +247,8 @@ class AlertsHandler final : public v1::Alerts::Service {
 // The agent's calls pass the gate too.
 class AgentHandler final : public cleat::agent::v1::Agent::Service {
  public:
-  AgentHandler(const Gate& gate, NodeId self, NodeHandle& local) : gate_(gate), server_(self, local) {}
+  AgentHandler(const Gate& gate, NodeId self, NodeHandle& local)
+      : gate_(gate), server_(self, local) {}
   grpc::Status Do(Context* c, const cleat::agent::v1::NodeRequest* in,
                   cleat::agent::v1::NodeResponse* out) override {
     auto allowed = gate_.check(*c);
@@ -254,7 +268,8 @@ std::string control_token(std::string_view cluster_secret) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   ::HMAC(EVP_sha256(), cluster_secret.data(), static_cast<int>(cluster_secret.size()),
-         reinterpret_cast<const unsigned char*>(kPurpose.data()), kPurpose.size(), digest.data(), &size);
+         reinterpret_cast<const unsigned char*>(kPurpose.data()), kPurpose.size(), digest.data(),
+         &size);
   std::string out;
   for (unsigned int i = 0; i < size; ++i) out += fmt::format("{:02x}", digest[i]);
   return out;
@@ -283,7 +298,8 @@ ApiServer::~ApiServer() { stop(); }
 Outcome<> ApiServer::build() {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(-1);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two cleatd share one port unnoticed
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                             0);  // else two cleatd share one port unnoticed
   if (!options_.socket_path.empty()) {
     ::unlink(options_.socket_path.c_str());
     builder.AddListeningPort("unix:" + options_.socket_path, grpc::InsecureServerCredentials());
@@ -304,7 +320,8 @@ Outcome<> ApiServer::build() {
                    options_.address, options_.port, options_.socket_path);
   }
   if (!options_.socket_path.empty() && ::chmod(options_.socket_path.c_str(), 0600) != 0) {
-    return failure(Code::kIoError, "cannot restrict {} to root: {}", options_.socket_path, ::strerror(errno));
+    return failure(Code::kIoError, "cannot restrict {} to root: {}", options_.socket_path,
+                   ::strerror(errno));
   }
   return {};
 }
@@ -315,7 +332,8 @@ Outcome<> ApiServer::start() {
   }
   if (!options_.socket_path.empty()) {
     std::error_code error;
-    std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(), error);
+    std::filesystem::create_directories(std::filesystem::path(options_.socket_path).parent_path(),
+                                        error);
   }
   const auto deadline = std::chrono::steady_clock::now() + options_.bind_timeout;
   while (true) {

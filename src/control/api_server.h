@@ -16,11 +16,11 @@
 namespace cleat::control {
 
 struct ApiServerOptions {
-  std::string socket_path;    // empty: none
-  std::string address;        // HOST of the TCP listener; empty: none
-  uint16_t port = 9471;       // 0: any free one, see port()
-  std::string token;          // never empty with an address
-  Duration bind_timeout = 5s; // a killed cleatd's port stays taken for a moment
+  std::string socket_path;     // empty: none
+  std::string address;         // HOST of the TCP listener; empty: none
+  uint16_t port = 9471;        // 0: any free one, see port()
+  std::string token;           // never empty with an address
+  Duration bind_timeout = 5s;  // a killed cleatd's port stays taken for a moment
 };
 
 class Gate;

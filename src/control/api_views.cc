@@ -198,7 +198,8 @@ api::Pool to_api(const meta::Pool& pool, const Topology& topology) {
     out.set_state(api::POOL_STATE_FAILED);
   } else if (pool.free_bytes() < kPoolReserveBytes) {
     out.set_state(api::POOL_STATE_FULL);
-    if (pool.problem().empty()) out.set_problem("the pool is full: writes that need space wait or fail");
+    if (pool.problem().empty())
+      out.set_problem("the pool is full: writes that need space wait or fail");
   } else {
     out.set_state(api::POOL_STATE_ONLINE);
   }

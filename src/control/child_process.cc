@@ -21,7 +21,8 @@ constexpr size_t kOutputMax = 64 * 1024;
 constexpr Duration kPollPeriod = 20ms;
 
 // Between fork and exec only async-signal-safe calls are allowed.
-[[noreturn]] void become(const char* program, char* const* argv, int input, int output, pid_t parent) {
+[[noreturn]] void become(const char* program, char* const* argv, int input, int output,
+                         pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // it died before the line above
@@ -50,8 +51,8 @@ Outcome<std::string> find_program(const std::string& name) {
     if (::access(name.c_str(), X_OK) == 0) return name;
     return failure(Code::kNotFound, "there is no program {}", name);
   }
-  for (const char* directory : {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/",
-                                "/sbin/", "/bin/"}) {
+  for (const char* directory :
+       {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
     std::string path = directory + name;
     if (::access(path.c_str(), X_OK) == 0) return path;
   }
@@ -124,7 +125,8 @@ Outcome<CommandResult> run_command(const std::vector<std::string>& argv, Duratio
   const auto deadline = SteadyClock::now() + timeout;
   std::array<char, 4096> buffer{};
   while (true) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
     pollfd wait{reader.fd, POLLIN, 0};
     int ready = left.count() > 0 ? ::poll(&wait, 1, static_cast<int>(left.count())) : 0;
     if (ready < 0 && errno == EINTR) continue;

@@ -14,6 +14,7 @@ namespace cleat::control {
 namespace {
 
 constexpr int kAlertsShown = 100;
+constexpr size_t kTxnPutsMax = 100;  // etcd takes 128 operations in a transaction
 
 void note_health(v1::StatusResponse& out, v1::Health health) {
   if (health > out.health()) out.set_health(health);
@@ -35,8 +36,8 @@ v1::MetadataMember ask_member(const std::string& name, const std::string& endpoi
   v1::MetadataMember out;
   out.set_name(name);
   out.set_endpoint(endpoint);
-  auto client = EtcdClient::create(
-      {.endpoints = {endpoint}, .attempt_timeout = 1s, .call_timeout = 1s});
+  auto client =
+      EtcdClient::create({.endpoints = {endpoint}, .attempt_timeout = 1s, .call_timeout = 1s});
   if (!client) return out;
   etcdserverpb::StatusResponse status;
   auto asked = (*client)->call("ask", [&](const auto& channel, auto& call) {
@@ -71,7 +72,8 @@ void ClusterManager::fill_metadata(v1::StatusResponse& out) {
   auto* to = out.mutable_metadata();
   to->set_embedded(state.embedded);
   for (const auto& endpoint : state.endpoints) to->add_endpoints(endpoint);
-  for (const auto& [name, endpoint] : state.members) *to->add_members() = ask_member(name, endpoint);
+  for (const auto& [name, endpoint] : state.members)
+    *to->add_members() = ask_member(name, endpoint);
   auto identity = context_.store.identity();
   to->set_reachable(identity.has_value());
   if (!identity) to->set_problem(identity.error().message);
@@ -89,12 +91,41 @@ void ClusterManager::fill_metadata(v1::StatusResponse& out) {
         "Attached volumes go on; changes wait until it answers");
   }
   if (!state.refused.empty()) {
-    add(v1::HEALTH_DOWN, "This node has not joined the cluster", state.refused, "Trying again every few seconds");
+    add(v1::HEALTH_DOWN, "This node has not joined the cluster", state.refused,
+        "Trying again every few seconds");
   }
   for (const auto& member : to->members()) {
     if (member.healthy()) continue;
     add(v1::HEALTH_DEGRADED, fmt::format("The etcd member on {} does not answer", member.name()),
-        "the node is down or cut off, or its member is starting", "The other members go on; it is restarted");
+        "the node is down or cut off, or its member is starting",
+        "The other members go on; it is restarted");
+  }
+}
+
+void ClusterManager::fill_from(const ClusterView& view, v1::StatusResponse& out) {
+  auto cluster = load<meta::Cluster>(context_.store, context_.keys.cluster());
+  if (cluster && *cluster) out.set_cluster_id((*cluster)->value.uuid());
+  for (const auto& [id, node] : view.topology.nodes) {
+    *out.add_nodes() = to_api(node, view);
+    add(*out.mutable_capacity(), out.nodes(out.nodes_size() - 1).capacity());
+  }
+  std::sort(out.mutable_nodes()->pointer_begin(), out.mutable_nodes()->pointer_end(),
+            [](const auto* a, const auto* b) { return a->name() < b->name(); });
+  auto* counts = out.mutable_volumes();
+  for (const auto& [id, volume] : view.volumes) {
+    const v1::Volume shown = to_api(volume, view.topology);
+    counts->set_total(counts->total() + 1);
+    counts->set_snapshots(counts->snapshots() + shown.snapshot_count());
+    if (volume.attached()) counts->set_attached(counts->attached() + 1);
+    if (shown.status() == v1::VOLUME_STATUS_DEGRADED) counts->set_degraded(counts->degraded() + 1);
+    if (shown.status() == v1::VOLUME_STATUS_DOWN) counts->set_down(counts->down() + 1);
+  }
+  for (auto& finding : find_problems(context_, view, ask_nodes(view))) {
+    *out.add_findings() = std::move(finding);
+  }
+  auto alerts = alerts_.list({});
+  for (int i = 0; alerts && i < alerts->alerts_size() && i < kAlertsShown; ++i) {
+    *out.add_alerts() = alerts->alerts(i);
   }
 }
 
@@ -106,41 +137,18 @@ Outcome<v1::StatusResponse> ClusterManager::status() {
   out.set_this_node_id(Keys::text(context_.self.value));
   out.set_health(v1::HEALTH_OK);
   fill_metadata(out);
-  auto view = out.metadata().reachable() ? ClusterView::load(context_)
-                                         : Outcome<ClusterView>(failure(Code::kUnreachable, "etcd"));
-  if (view) {
-    auto cluster = load<meta::Cluster>(context_.store, context_.keys.cluster());
-    if (cluster && *cluster) out.set_cluster_id((*cluster)->value.uuid());
-    for (const auto& [id, node] : view->topology.nodes) {
-      *out.add_nodes() = to_api(node, *view);
-      add(*out.mutable_capacity(), out.nodes(out.nodes_size() - 1).capacity());
-    }
-    std::sort(out.mutable_nodes()->pointer_begin(), out.mutable_nodes()->pointer_end(),
-              [](const auto* a, const auto* b) { return a->name() < b->name(); });
-    auto* counts = out.mutable_volumes();
-    for (const auto& [id, volume] : view->volumes) {
-      const v1::Volume shown = to_api(volume, view->topology);
-      counts->set_total(counts->total() + 1);
-      counts->set_snapshots(counts->snapshots() + shown.snapshot_count());
-      if (volume.attached()) counts->set_attached(counts->attached() + 1);
-      if (shown.status() == v1::VOLUME_STATUS_DEGRADED) counts->set_degraded(counts->degraded() + 1);
-      if (shown.status() == v1::VOLUME_STATUS_DOWN) counts->set_down(counts->down() + 1);
-    }
-    for (auto& finding : find_problems(context_, *view, ask_nodes(*view))) {
-      *out.add_findings() = std::move(finding);
-    }
-    auto alerts = alerts_.list({});
-    for (int i = 0; alerts && i < alerts->alerts_size() && i < kAlertsShown; ++i) {
-      *out.add_alerts() = alerts->alerts(i);
-    }
-  }
+  auto view = out.metadata().reachable()
+                  ? ClusterView::load(context_)
+                  : Outcome<ClusterView>(failure(Code::kUnreachable, "etcd"));
+  if (view) fill_from(*view, out);
   for (const auto& finding : out.findings()) note_health(out, finding.severity());
   std::stable_sort(out.mutable_findings()->pointer_begin(), out.mutable_findings()->pointer_end(),
                    [](const auto* a, const auto* b) { return a->severity() > b->severity(); });
   return out;
 }
 
-Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies, meta::VolumeSpec& spec) {
+Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies,
+                                          meta::VolumeSpec& spec) {
   std::optional<core::VolumeRecord> best;
   Epoch highest;
   std::string problem = "no replica holds a record";
@@ -148,7 +156,8 @@ Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies
     highest = std::max(highest, copy.replica.epoch);
     auto contents = decode_catalog(copy.replica.catalog);
     if (!contents || contents->record.id != copy.replica.volume) {
-      problem = contents ? "a replica holds the record of another volume" : contents.error().message;
+      problem =
+          contents ? "a replica holds the record of another volume" : contents.error().message;
       continue;
     }
     if (best && !newer(contents->record, *best)) continue;
@@ -161,9 +170,8 @@ Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies
   return *best;
 }
 
-Outcome<v1::RebuildMetadataResponse> ClusterManager::rebuild(const v1::RebuildMetadataRequest& request) {
-  OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
-  v1::RebuildMetadataResponse out;
+std::map<VolumeId, std::vector<CatalogCopy>> ClusterManager::gather(
+    const ClusterView& view, v1::RebuildMetadataResponse& out) {
   std::map<VolumeId, std::vector<CatalogCopy>> copies;
   for (const auto& [id, node] : view.topology.nodes) {
     Outcome<std::vector<LocalReplica>> replicas = failure(Code::kUnreachable, "offline");
@@ -176,69 +184,88 @@ Outcome<v1::RebuildMetadataResponse> ClusterManager::rebuild(const v1::RebuildMe
     out.add_nodes_asked(node.node.name());
     for (auto& replica : *replicas) copies[replica.volume].push_back({std::move(replica), id});
   }
-  for (const auto& [id, found] : copies) {
+  return copies;
+}
+
+// The spec as the catalogs have it, with what is missing filled in and a name that is free.
+Outcome<> ClusterManager::complete_spec(const core::VolumeRecord& record, meta::VolumeSpec& spec) {
+  const std::string id = Keys::text(record.id.value);
+  spec.set_id(record.id.value);
+  spec.set_state(meta::VolumeSpec::UP);
+  spec.clear_pending();
+  if (spec.name().empty()) spec.set_name("recovered-" + id);
+  if (spec.ha_level() == 0) spec.set_ha_level(static_cast<uint32_t>(record.replicas.size()));
+  if (spec.size_bytes() == 0) spec.set_size_bytes(record.size_blocks * kBlockSize);
+  OUTCOME_ASSIGN(auto name, load<meta::Name>(context_.store, context_.keys.name(spec.name())));
+  if (name && name->value.volume() != record.id.value) spec.set_name(spec.name() + "-" + id);
+  return {};
+}
+
+Outcome<> ClusterManager::write_volume(const core::VolumeRecord& record,
+                                       const meta::VolumeSpec& spec, Revision expected) {
+  const VolumeId id = record.id;
+  meta::Name entry;
+  entry.set_volume(id.value);
+  std::vector<Txn> parts(1);
+  parts.back()
+      .require(context_.keys.record(id), expected)
+      .put(context_.keys.record(id), encode_record(record))
+      .put(context_.keys.spec(id), spec.SerializeAsString())
+      .put(context_.keys.name(spec.name()), entry.SerializeAsString());
+  for (const auto& layer : record.snapshots) {
+    meta::Snapshot snapshot;
+    snapshot.set_id(layer.id.value);
+    snapshot.set_volume(id.value);
+    snapshot.set_name(layer.name.empty() ? "recovered-" + Keys::text(layer.id.value) : layer.name);
+    snapshot.set_state(meta::Snapshot::UP);
+    snapshot.set_created_unix_ms(layer.created_unix_ms);
+    meta::Name name = entry;
+    name.set_snapshot(layer.id.value);
+    if (parts.back().puts.size() >= kTxnPutsMax) parts.emplace_back();
+    parts.back().put(context_.keys.snapshot(layer.id), snapshot.SerializeAsString());
+    parts.back().put(context_.keys.name(snapshot.name()), name.SerializeAsString());
+  }
+  for (const auto& part : parts) OUTCOME_TRY(context_.store.commit(part));
+  return {};
+}
+
+Outcome<> ClusterManager::rebuild_volume(const std::vector<CatalogCopy>& copies,
+                                         const VolumeView* known,
+                                         const v1::RebuildMetadataRequest& request,
+                                         v1::RebuildMetadataResponse::Item& item) {
+  meta::VolumeSpec spec;
+  OUTCOME_ASSIGN(core::VolumeRecord record, choose_record(copies, spec));
+  item.set_epoch(record.epoch.value);
+  if (known != nullptr) {
+    item.set_name(known->spec.name());
+    if (known->record.epoch >= record.epoch) {
+      return failure(Code::kAlreadyExists, "etcd has it, and not older");
+    }
+    if (!request.force()) {
+      return failure(Code::kBusy, "etcd has it at the lower epoch {}: replace it with --force",
+                     known->record.epoch.value);
+    }
+  }
+  OUTCOME_TRY(complete_spec(record, spec));
+  item.set_name(spec.name());
+  if (request.dry_run()) return {};
+  OUTCOME_TRY(write_volume(record, spec, known != nullptr ? known->record_revision : Revision{}));
+  item.set_written(true);
+  return {};
+}
+
+Outcome<v1::RebuildMetadataResponse> ClusterManager::rebuild(
+    const v1::RebuildMetadataRequest& request) {
+  OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  v1::RebuildMetadataResponse out;
+  for (const auto& [id, copies] : gather(view, out)) {
     auto* item = out.add_volumes();
     item->set_volume_id(Keys::text(id.value));
-    item->set_replicas_found(static_cast<uint32_t>(found.size()));
-    meta::VolumeSpec spec;
-    auto record = choose_record(found, spec);
-    if (!record) {
-      item->set_problem(record.error().message);
-      continue;
-    }
-    item->set_epoch(record->epoch.value);
+    item->set_replicas_found(static_cast<uint32_t>(copies.size()));
     auto known = view.volumes.find(id);
-    if (known != view.volumes.end()) {
-      item->set_name(known->second.spec.name());
-      if (known->second.record.epoch >= record->epoch) {
-        item->set_problem("etcd has it, and not older");
-        continue;
-      }
-      if (!request.force()) {
-        item->set_problem(fmt::format("etcd has it at the lower epoch {}: replace it with --force",
-                                      known->second.record.epoch.value));
-        continue;
-      }
-    }
-    spec.set_id(id.value);
-    spec.set_state(meta::VolumeSpec::UP);
-    spec.clear_pending();
-    if (spec.name().empty()) spec.set_name("recovered-" + Keys::text(id.value));
-    if (spec.ha_level() == 0) spec.set_ha_level(static_cast<uint32_t>(record->replicas.size()));
-    if (spec.size_bytes() == 0) spec.set_size_bytes(record->size_blocks * kBlockSize);
-    OUTCOME_ASSIGN(auto name, load<meta::Name>(context_.store, context_.keys.name(spec.name())));
-    if (name && name->value.volume() != id.value) spec.set_name(spec.name() + "-" + Keys::text(id.value));
-    item->set_name(spec.name());
-    if (request.dry_run()) continue;
-    meta::Name entry;
-    entry.set_volume(id.value);
-    Txn txn;
-    txn.require(context_.keys.record(id), known != view.volumes.end() ? known->second.record_revision : Revision{})
-        .put(context_.keys.record(id), encode_record(*record))
-        .put(context_.keys.spec(id), spec.SerializeAsString())
-        .put(context_.keys.name(spec.name()), entry.SerializeAsString());
-    constexpr size_t kSnapshotsInTxn = 50;
-    std::vector<Txn> more(1);
-    for (const auto& layer : record->snapshots) {
-      meta::Snapshot snapshot;
-      snapshot.set_id(layer.id.value);
-      snapshot.set_volume(id.value);
-      snapshot.set_name(layer.name.empty() ? "recovered-" + Keys::text(layer.id.value) : layer.name);
-      snapshot.set_state(meta::Snapshot::UP);
-      snapshot.set_created_unix_ms(layer.created_unix_ms);
-      meta::Name snapshot_name;
-      snapshot_name.set_volume(id.value);
-      snapshot_name.set_snapshot(layer.id.value);
-      more.back().put(context_.keys.snapshot(layer.id), snapshot.SerializeAsString());
-      more.back().put(context_.keys.name(snapshot.name()), snapshot_name.SerializeAsString());
-      if (more.back().puts.size() >= kSnapshotsInTxn) more.emplace_back();
-    }
-    auto written = context_.store.commit(txn);
-    for (const auto& part : more) {
-      if (written && !part.puts.empty()) written = context_.store.commit(part);
-    }
-    item->set_written(written.has_value());
-    if (!written) item->set_problem(written.error().message);
+    auto done = rebuild_volume(copies, known == view.volumes.end() ? nullptr : &known->second,
+                               request, *item);
+    if (!done) item->set_problem(done.error().message);
   }
   return out;
 }

@@ -15,8 +15,14 @@ struct MetadataState {
   bool embedded = false;
   std::vector<std::string> endpoints;
   std::vector<std::pair<std::string, std::string>> members;  // of the embedded etcd: name, endpoint
-  std::string problem;       // of the supervised member
-  std::string refused;       // why this node did not join; empty when it did
+  std::string problem;                                       // of the supervised member
+  std::string refused;  // why this node did not join; empty when it did
+};
+
+// What the catalog of one replica holds.
+struct CatalogCopy {
+  LocalReplica replica;
+  NodeId node;
 };
 
 class ClusterManager {
@@ -36,6 +42,15 @@ class ClusterManager {
  private:
   Runtimes ask_nodes(const ClusterView& view);
   void fill_metadata(v1::StatusResponse& out);
+  void fill_from(const ClusterView& view, v1::StatusResponse& out);
+  std::map<VolumeId, std::vector<CatalogCopy>> gather(const ClusterView& view,
+                                                      v1::RebuildMetadataResponse& out);
+  Outcome<> complete_spec(const core::VolumeRecord& record, meta::VolumeSpec& spec);
+  Outcome<> write_volume(const core::VolumeRecord& record, const meta::VolumeSpec& spec,
+                         Revision expected);
+  Outcome<> rebuild_volume(const std::vector<CatalogCopy>& copies, const VolumeView* known,
+                           const v1::RebuildMetadataRequest& request,
+                           v1::RebuildMetadataResponse::Item& item);
   const ControlContext& context_;
   AlertBook& alerts_;
   std::string node_name_;
@@ -44,10 +59,7 @@ class ClusterManager {
 
 // The record to trust among those that the replicas of one volume hold: of the highest epoch, in it of the
 // highest generation, then the one that calls the fewest replicas in sync. Pure. Empty input: none.
-struct CatalogCopy {
-  LocalReplica replica;
-  NodeId node;
-};
-Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies, meta::VolumeSpec& spec);
+Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies,
+                                          meta::VolumeSpec& spec);
 
 }  // namespace cleat::control

@@ -29,10 +29,9 @@ bool older(const meta::Snapshot& a, const meta::Snapshot& b) {
 }  // namespace
 
 uint32_t VolumeView::in_sync_count() const {
-  return static_cast<uint32_t>(
-      std::count_if(record.replicas.begin(), record.replicas.end(), [](const auto& replica) {
-        return replica.state == core::ReplicaState::kInSync;
-      }));
+  return static_cast<uint32_t>(std::count_if(
+      record.replicas.begin(), record.replicas.end(),
+      [](const auto& replica) { return replica.state == core::ReplicaState::kInSync; }));
 }
 
 Outcome<Topology> Topology::load(const ControlContext& context) {
@@ -168,8 +167,10 @@ Outcome<VolumeRef> resolve_volume(const ControlContext& context, const std::stri
   }
   OUTCOME_ASSIGN(auto name, load<meta::Name>(context.store, context.keys.name(name_or_id)));
   if (!name) {
-    return failure(Code::kNotFound, "there is no volume or snapshot \"{}\": `cleat volume list` shows "
-                                    "what there is", name_or_id);
+    return failure(Code::kNotFound,
+                   "there is no volume or snapshot \"{}\": `cleat volume list` shows "
+                   "what there is",
+                   name_or_id);
   }
   return VolumeRef{VolumeId{name->value.volume()}, SnapshotId{name->value.snapshot()}};
 }
@@ -181,7 +182,8 @@ Outcome<VolumeView> load_volume(const ControlContext& context, VolumeId id) {
   OUTCOME_ASSIGN(VolumeView out,
                  join(std::move(spec->value), spec->revision, record->value, record->revision));
   for (const auto& snapshot : out.record.snapshots) {
-    OUTCOME_ASSIGN(auto known, load<meta::Snapshot>(context.store, context.keys.snapshot(snapshot.id)));
+    OUTCOME_ASSIGN(auto known,
+                   load<meta::Snapshot>(context.store, context.keys.snapshot(snapshot.id)));
     if (known) out.snapshots.push_back(std::move(known->value));
   }
   return out;
@@ -190,8 +192,10 @@ Outcome<VolumeView> load_volume(const ControlContext& context, VolumeId id) {
 Outcome<VolumeView> load_volume(const ControlContext& context, const std::string& name_or_id) {
   OUTCOME_ASSIGN(VolumeRef ref, resolve_volume(context, name_or_id));
   if (ref.snapshot.value != 0) {
-    return failure(Code::kInvalidArgument, "\"{}\" is a snapshot: name a volume, or clone the snapshot "
-                                           "first", name_or_id);
+    return failure(Code::kInvalidArgument,
+                   "\"{}\" is a snapshot: name a volume, or clone the snapshot "
+                   "first",
+                   name_or_id);
   }
   return load_volume(context, ref.volume);
 }

@@ -42,7 +42,7 @@ struct Topology {
   static Outcome<Topology> load(const ControlContext& context);
   const NodeView* find(NodeId id) const;
   bool alive(NodeId id) const;
-  std::string name(NodeId id) const;     // the id when the node is unknown
+  std::string name(NodeId id) const;  // the id when the node is unknown
   std::string address(NodeId id) const;
   // By name or id. kNotFound lists what there is.
   Outcome<NodeId> resolve(const std::string& name_or_id) const;

@@ -16,11 +16,11 @@ namespace cleat::control {
 
 struct ControlLimits {
   core::PlacementLimits placement;
-  Duration node_lease = 6s;         // a node is offline when its lease ran out
-  Duration replica_delay = 600s;    // an offline node's replicas are made elsewhere after this
-  Duration half_done_after = 60s;   // a create that didn't finish in this time is undone
+  Duration node_lease = 6s;        // a node is offline when its lease ran out
+  Duration replica_delay = 600s;   // an offline node's replicas are made elsewhere after this
+  Duration half_done_after = 60s;  // a create that didn't finish in this time is undone
   Duration alert_kept = std::chrono::hours{24};
-  double pool_nearly_full = 0.85;   // used share that raises an alert
+  double pool_nearly_full = 0.85;  // used share that raises an alert
   uint32_t snapshots_per_volume = 256;
 };
 

@@ -67,7 +67,9 @@ class Directory final : public NodeDirectory {
     std::lock_guard lock(mutex_);
     Remote& remote = remotes_[id];
     if (!remote.handle || remote.endpoint != endpoint) {
-      remote = {endpoint, make_remote_node({.node = id, .name = known.name(), .endpoint = endpoint, .token = token_})};
+      remote = {endpoint,
+                make_remote_node(
+                    {.node = id, .name = known.name(), .endpoint = endpoint, .token = token_})};
     }
     return remote.handle;
   }
@@ -191,9 +193,12 @@ class ControlPlane::Impl {
         keys_(options_.cluster),
         records_(*store_, keys_),
         directory_(*store_, keys_, identity_.node, control_token(options_.secret)),
-        context_{*store_,          keys_,
-                 directory_,       identity_.node,
-                 options_.cluster, options_.version,
+        context_{*store_,
+                 keys_,
+                 directory_,
+                 identity_.node,
+                 options_.cluster,
+                 options_.version,
                  options_.now_unix_ms ? options_.now_unix_ms : system_unix_ms,
                  options_.random ? options_.random : secure_random,
                  options_.limits} {
@@ -206,7 +211,8 @@ class ControlPlane::Impl {
     out.endpoints = endpoints_;
     if (!supervisor_) return out;
     for (const auto& member : supervisor_->members()) {
-      out.members.emplace_back(member.name, fmt::format("{}:{}", member.address, options_.etcd_client_port));
+      out.members.emplace_back(member.name,
+                               fmt::format("{}:{}", member.address, options_.etcd_client_port));
     }
     out.problem = supervisor_->problem();
     return out;
@@ -231,7 +237,8 @@ Outcome<> validate(const ControlOptions& options) {
     return failure(Code::kInvalidArgument, "`node` and `address` must be given");
   }
   if (options.cluster.empty() || options.cluster.find('/') != std::string::npos) {
-    return failure(Code::kInvalidArgument, "the cluster name \"{}\" is empty or has a slash in it", options.cluster);
+    return failure(Code::kInvalidArgument, "the cluster name \"{}\" is empty or has a slash in it",
+                   options.cluster);
   }
   if (options.secret.size() < kSecretBytesMin) {
     return failure(Code::kInvalidArgument, "the cluster secret has {} bytes, {} are the least",
@@ -266,7 +273,8 @@ Outcome<std::unique_ptr<ControlPlane>> ControlPlane::create(ControlOptions optio
   } else {
     OUTCOME_ASSIGN(endpoints, parse_etcd_endpoints(options.etcd));
   }
-  OUTCOME_ASSIGN(std::unique_ptr<EtcdMetaStore> store, EtcdMetaStore::create({.endpoints = endpoints}));
+  OUTCOME_ASSIGN(std::unique_ptr<EtcdMetaStore> store,
+                 EtcdMetaStore::create({.endpoints = endpoints}));
   return std::unique_ptr<ControlPlane>(new ControlPlane(
       std::make_unique<Impl>(std::move(options), std::move(identity), std::move(supervisor),
                              std::move(store), std::move(endpoints))));

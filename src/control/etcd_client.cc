@@ -23,10 +23,11 @@ bool may_help_elsewhere(Code code) {
 
 Failure unavailable(const std::string& text, const std::string& endpoint) {
   if (contains(text, "http1.x") || contains(text, "HTTP/1")) {
-    return {Code::kUnsupported,
-            fmt::format("{} answers, but not as an etcd: check the port (etcd's client port, 2379 or, "
-                        "embedded, 9474)",
-                        endpoint)};
+    return {
+        Code::kUnsupported,
+        fmt::format("{} answers, but not as an etcd: check the port (etcd's client port, 2379 or, "
+                    "embedded, 9474)",
+                    endpoint)};
   }
   if (contains(text, "etcdserver:")) {
     return {Code::kTimedOut, fmt::format("etcd at {} has no quorum: {}", endpoint, text)};
@@ -43,15 +44,18 @@ Failure etcd_failure(const grpc::Status& status, const std::string& endpoint) {
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return {Code::kTimedOut, fmt::format("{} didn't answer in time", endpoint)};
     case grpc::StatusCode::UNIMPLEMENTED:
-      return {Code::kUnsupported, fmt::format("{} is not an etcd of version 3: {}", endpoint, text)};
+      return {Code::kUnsupported,
+              fmt::format("{} is not an etcd of version 3: {}", endpoint, text)};
     case grpc::StatusCode::NOT_FOUND: return {Code::kNotFound, text};
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return {Code::kNoSpace, fmt::format("etcd at {} refuses: {} (compact and defragment it, or "
-                                          "raise its quota)", endpoint, text)};
+                                          "raise its quota)",
+                                          endpoint, text)};
     case grpc::StatusCode::UNAUTHENTICATED:
     case grpc::StatusCode::PERMISSION_DENIED:
       return {Code::kPermission, fmt::format("etcd at {} refuses: {} (users of etcd are not "
-                                             "supported)", endpoint, text)};
+                                             "supported)",
+                                             endpoint, text)};
     case grpc::StatusCode::CANCELLED: return {Code::kCancelled, "cancelled"};
     default:
       return {Code::kIoError, fmt::format("etcd at {} failed: {} (gRPC status {})", endpoint, text,
@@ -62,7 +66,8 @@ Failure etcd_failure(const grpc::Status& status, const std::string& endpoint) {
 Outcome<std::string> parse_etcd_endpoint(std::string_view text) {
   std::string_view rest = text;
   if (rest.starts_with("https://")) {
-    return failure(Code::kUnsupported, "etcd endpoint {}: TLS is not supported yet, use http://", text);
+    return failure(Code::kUnsupported, "etcd endpoint {}: TLS is not supported yet, use http://",
+                   text);
   }
   if (rest.starts_with("http://")) rest.remove_prefix(7);
   while (rest.ends_with('/')) rest.remove_suffix(1);
@@ -74,8 +79,10 @@ Outcome<std::string> parse_etcd_endpoint(std::string_view text) {
     if (error != std::errc{} || end != digits.data() + digits.size()) port = 0;
   }
   if (port <= 0 || port > 65535 || rest.find_first_of(" /") != std::string_view::npos) {
-    return failure(Code::kInvalidArgument, "etcd endpoint \"{}\" is not HOST:PORT, such as "
-                                           "10.0.0.1:2379", text);
+    return failure(Code::kInvalidArgument,
+                   "etcd endpoint \"{}\" is not HOST:PORT, such as "
+                   "10.0.0.1:2379",
+                   text);
   }
   return std::string{rest};
 }

@@ -28,7 +28,8 @@ class EtcdClient {
   // kInvalidArgument: no endpoints, one that isn't host:port, or https (no TLS yet). Connects lazily.
   static Outcome<std::unique_ptr<EtcdClient>> create(EtcdOptions options);
 
-  using Call = std::function<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext&)>;
+  using Call =
+      std::function<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext&)>;
   // `doing` completes "cannot ... in etcd". `attempts`, if given, gets the number of tries: after more
   // than one the first may have had its effect.
   Outcome<> call(const char* doing, const Call& call, int* attempts = nullptr);

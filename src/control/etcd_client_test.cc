@@ -11,8 +11,8 @@ namespace cleat::control {
 namespace {
 
 Failure identity_failure(const std::string& endpoint) {
-  auto store = EtcdMetaStore::create(
-      {.endpoints = {endpoint}, .attempt_timeout = 1s, .call_timeout = 1s});
+  auto store =
+      EtcdMetaStore::create({.endpoints = {endpoint}, .attempt_timeout = 1s, .call_timeout = 1s});
   EXPECT_TRUE(store);
   auto identity = (*store)->identity();
   EXPECT_FALSE(identity);
@@ -22,7 +22,8 @@ Failure identity_failure(const std::string& endpoint) {
 TEST(EtcdEndpoints, AreReadWithAndWithoutScheme) {
   EXPECT_EQ(parse_etcd_endpoints("http://10.0.0.1:2379/, 10.0.0.2:2379").value(),
             (std::vector<std::string>{"10.0.0.1:2379", "10.0.0.2:2379"}));
-  for (const char* bad : {"10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", ":2379", "a b:1", "h:12x", "", ","}) {
+  for (const char* bad :
+       {"10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", ":2379", "a b:1", "h:12x", "", ","}) {
     EXPECT_EQ(parse_etcd_endpoints(bad).error().code, Code::kInvalidArgument) << bad;
   }
   EXPECT_EQ(parse_etcd_endpoints("https://h:2379").error().code, Code::kUnsupported);

@@ -23,7 +23,8 @@ class EtcdLeases {
   // No keep-alive after it returns; the leases run out by themselves.
   void stop();
 
-  static Outcome<std::unique_ptr<Lease>> grant(const std::shared_ptr<EtcdLeases>& self, Duration ttl);
+  static Outcome<std::unique_ptr<Lease>> grant(const std::shared_ptr<EtcdLeases>& self,
+                                               Duration ttl);
   bool alive(LeaseId id);
   void revoke(LeaseId id);
 

@@ -76,9 +76,12 @@ Outcome<Revision> EtcdMetaStore::commit(const Txn& txn) {
   pb::TxnRequest request = to_proto(txn);
   pb::TxnResponse response;
   int attempts = 0;
-  OUTCOME_TRY(client_->call("change", [&](const auto& channel, auto& context) {
-    return pb::KV::NewStub(channel)->Txn(&context, request, &response);
-  }, &attempts));
+  OUTCOME_TRY(client_->call(
+      "change",
+      [&](const auto& channel, auto& context) {
+        return pb::KV::NewStub(channel)->Txn(&context, request, &response);
+      },
+      &attempts));
   if (response.succeeded()) return Revision{response.header().revision()};
   if (attempts > 1) {
     OUTCOME_ASSIGN(std::optional<Revision> revision, landed_before(txn));

@@ -149,12 +149,14 @@ Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
   });
   if (!asked && self_ == 0) return alone;
   if (!asked) {
-    return failure(Code::kUnreachable, "waiting for the first member, {} at {}, to begin the cluster",
-                   members_[0].name, members_[0].address);
+    return failure(Code::kUnreachable,
+                   "waiting for the first member, {} at {}, to begin the cluster", members_[0].name,
+                   members_[0].address);
   }
   const std::string own = peer_url(members_[static_cast<size_t>(self_)]);
   auto is_own = [&](const pb::Member& member) {
-    return std::find(member.peerurls().begin(), member.peerurls().end(), own) != member.peerurls().end();
+    return std::find(member.peerurls().begin(), member.peerurls().end(), own) !=
+           member.peerurls().end();
   };
   auto found = std::find_if(list.members().begin(), list.members().end(), is_own);
   auto members = list.members();
@@ -167,11 +169,12 @@ Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
     }));
     members = response.members();
   } else if (found->clienturls_size() > 0) {
-    return failure(Code::kCorrupt,
-                   "the etcd cluster knows this node as member {:x}, but {}/etcd holds no data: if the "
-                   "data are lost for good, run `etcdctl member remove {:x}` against another member "
-                   "and restart cleatd",
-                   found->id(), options_.data_dir, found->id());
+    return failure(
+        Code::kCorrupt,
+        "the etcd cluster knows this node as member {:x}, but {}/etcd holds no data: if the "
+        "data are lost for good, run `etcdctl member remove {:x}` against another member "
+        "and restart cleatd",
+        found->id(), options_.data_dir, found->id());
   }
   existing = true;
   std::string joined;
@@ -188,15 +191,40 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
   bool existing = false;
   OUTCOME_ASSIGN(std::string cluster, initial_cluster(existing));
   const EtcdPeer& self = members_[static_cast<size_t>(self_)];
-  std::vector<std::string> argv = {
-      options_.binary, "--name", self.name, "--data-dir", options_.data_dir + "/etcd",
-      "--listen-client-urls", client_url(self), "--advertise-client-urls", client_url(self),
-      "--listen-peer-urls", peer_url(self), "--initial-advertise-peer-urls", peer_url(self),
-      "--initial-cluster", cluster, "--initial-cluster-state", existing ? "existing" : "new",
-      "--initial-cluster-token", "cleat-" + options_.cluster,
-      "--heartbeat-interval", kHeartbeatMs, "--election-timeout", kElectionMs,
-      "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "30m",
-      "--quota-backend-bytes", kQuotaBytes, "--strict-reconfig-check=false", "--logger", "zap", "--log-level", "warn"};
+  std::vector<std::string> argv = {options_.binary,
+                                   "--name",
+                                   self.name,
+                                   "--data-dir",
+                                   options_.data_dir + "/etcd",
+                                   "--listen-client-urls",
+                                   client_url(self),
+                                   "--advertise-client-urls",
+                                   client_url(self),
+                                   "--listen-peer-urls",
+                                   peer_url(self),
+                                   "--initial-advertise-peer-urls",
+                                   peer_url(self),
+                                   "--initial-cluster",
+                                   cluster,
+                                   "--initial-cluster-state",
+                                   existing ? "existing" : "new",
+                                   "--initial-cluster-token",
+                                   "cleat-" + options_.cluster,
+                                   "--heartbeat-interval",
+                                   kHeartbeatMs,
+                                   "--election-timeout",
+                                   kElectionMs,
+                                   "--auto-compaction-mode",
+                                   "periodic",
+                                   "--auto-compaction-retention",
+                                   "30m",
+                                   "--quota-backend-bytes",
+                                   kQuotaBytes,
+                                   "--strict-reconfig-check=false",
+                                   "--logger",
+                                   "zap",
+                                   "--log-level",
+                                   "warn"};
   return argv;
 }
 
@@ -269,8 +297,10 @@ bool EtcdSupervisor::run_once() {
 void EtcdSupervisor::run() {
   std::error_code error;
   std::filesystem::create_directories(options_.data_dir + "/etcd", error);
-  std::filesystem::permissions(options_.data_dir + "/etcd", std::filesystem::perms::owner_all, error);
-  if (error) set_problem(fmt::format("{}/etcd can't be made: {}", options_.data_dir, error.message()));
+  std::filesystem::permissions(options_.data_dir + "/etcd", std::filesystem::perms::owner_all,
+                               error);
+  if (error)
+    set_problem(fmt::format("{}/etcd can't be made: {}", options_.data_dir, error.message()));
   Duration backoff = options_.backoff_min;
   do {
     backoff = run_once() ? options_.backoff_min : std::min(backoff * 2, options_.backoff_max);

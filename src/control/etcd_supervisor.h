@@ -28,10 +28,11 @@ struct EtcdPeer {
 
 struct EtcdSupervisorOptions {
   std::string cluster = "cleat";
-  std::string node;              // name of this node
-  std::string address;           // of this node
-  std::vector<EtcdPeer> peers;   // the same list, in the same order, on every node; empty: this node alone
-  std::string data_dir;          // the member's data go to data_dir/etcd, its log to data_dir/etcd.log
+  std::string node;     // name of this node
+  std::string address;  // of this node
+  std::vector<EtcdPeer>
+      peers;             // the same list, in the same order, on every node; empty: this node alone
+  std::string data_dir;  // the member's data go to data_dir/etcd, its log to data_dir/etcd.log
   uint16_t client_port = 9474;
   uint16_t peer_port = 9475;
   std::string binary = "etcd";

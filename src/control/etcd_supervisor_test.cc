@@ -34,10 +34,10 @@ class ThreeNodes : public ::testing::Test {
     nodes[node]->start();
   }
   std::unique_ptr<EtcdMetaStore> store() {
-    auto made = EtcdMetaStore::create({.endpoints = nodes[1] ? nodes[1]->endpoints()
-                                                             : nodes[0]->endpoints(),
-                                       .attempt_timeout = 2s,
-                                       .call_timeout = 8s});
+    auto made = EtcdMetaStore::create(
+        {.endpoints = nodes[1] ? nodes[1]->endpoints() : nodes[0]->endpoints(),
+         .attempt_timeout = 2s,
+         .call_timeout = 8s});
     return std::move(*made);
   }
   std::string problems() {
@@ -110,7 +110,8 @@ TEST_F(ThreeNodes, NodesThatAreNotAmongTheFirstUseTheMembers) {
   auto two = EtcdSupervisor::create(options(1, 2));
   ASSERT_TRUE(two);
   EXPECT_FALSE((*two)->runs_member()) << "two peers: only the first is a member";
-  EXPECT_EQ((*two)->endpoints(), std::vector<std::string>{fmt::format("127.0.0.1:{}", client_port)});
+  EXPECT_EQ((*two)->endpoints(),
+            std::vector<std::string>{fmt::format("127.0.0.1:{}", client_port)});
 }
 
 TEST_F(ThreeNodes, RefuseWhatCannotWork) {

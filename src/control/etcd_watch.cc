@@ -82,7 +82,8 @@ void EtcdWatch::stream_events() {
     for (auto& event : *response.mutable_events()) {
       WatchEvent out{std::move(*event.mutable_kv()->mutable_key()), std::nullopt,
                      Revision{event.kv().mod_revision()}};
-      if (event.type() == pb::Event::PUT) out.value = std::move(*event.mutable_kv()->mutable_value());
+      if (event.type() == pb::Event::PUT)
+        out.value = std::move(*event.mutable_kv()->mutable_value());
       next_revision_ = std::max(next_revision_, out.revision.value + 1);
       events.push_back(std::move(out));
     }

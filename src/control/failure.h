@@ -27,21 +27,22 @@ tl::unexpected<Failure> failure(Code code, fmt::format_string<Args...> format, A
 
 // A data path error with the sentence that says what was being done: "cannot read X: I/O error".
 inline tl::unexpected<Failure> failure_from(const Error& error, std::string_view doing) {
-  return tl::unexpected<Failure>(Failure{error.code, fmt::format("{}: {}", doing, to_string(error))});
+  return tl::unexpected<Failure>(
+      Failure{error.code, fmt::format("{}: {}", doing, to_string(error))});
 }
 
 }  // namespace cleat::control
 
 // As TRY and TRY_ASSIGN of common/result.h, for Outcome.
-#define OUTCOME_TRY(...)                                                                    \
-  do {                                                                                      \
-    auto outcome_result = (__VA_ARGS__);                                                    \
-    if (!outcome_result)                                                                    \
+#define OUTCOME_TRY(...)                                                                     \
+  do {                                                                                       \
+    auto outcome_result = (__VA_ARGS__);                                                     \
+    if (!outcome_result)                                                                     \
       return ::tl::unexpected<::cleat::control::Failure>(std::move(outcome_result.error())); \
   } while (false)
-#define OUTCOME_ASSIGN(declaration, ...)                                             \
-  auto CLEAT_CONCAT(outcome_value_, __LINE__) = (__VA_ARGS__);                       \
-  if (!CLEAT_CONCAT(outcome_value_, __LINE__))                                       \
-    return ::tl::unexpected<::cleat::control::Failure>(                              \
-        std::move(CLEAT_CONCAT(outcome_value_, __LINE__).error()));                  \
+#define OUTCOME_ASSIGN(declaration, ...)                            \
+  auto CLEAT_CONCAT(outcome_value_, __LINE__) = (__VA_ARGS__);      \
+  if (!CLEAT_CONCAT(outcome_value_, __LINE__))                      \
+    return ::tl::unexpected<::cleat::control::Failure>(             \
+        std::move(CLEAT_CONCAT(outcome_value_, __LINE__).error())); \
   declaration = std::move(*CLEAT_CONCAT(outcome_value_, __LINE__))

@@ -10,10 +10,12 @@ namespace {
 
 std::string rate_words(const ResyncInfo& resync, const std::string& node) {
   const double total = static_cast<double>(std::max<uint64_t>(resync.total_bytes, 1));
-  std::string out = fmt::format("{} to {}: {:.0f} %", resync.rebuild ? "Copying all" : "Copying what changed",
-                                node, 100.0 * static_cast<double>(resync.done_bytes) / total);
+  std::string out =
+      fmt::format("{} to {}: {:.0f} %", resync.rebuild ? "Copying all" : "Copying what changed",
+                  node, 100.0 * static_cast<double>(resync.done_bytes) / total);
   if (resync.bytes_per_second == 0) return out;
-  return out + fmt::format(", {}/s, {} s left", format_size(resync.bytes_per_second), resync.seconds_left);
+  return out + fmt::format(", {}/s, {} s left", format_size(resync.bytes_per_second),
+                           resync.seconds_left);
 }
 
 std::string duration_words(uint64_t ms) {
@@ -54,14 +56,16 @@ class Finder {
   void node_finding(const NodeView& node) {
     const std::string& name = node.node.name();
     if (node.node.decommissioning()) {
-      add(v1::HEALTH_DEGRADED, fmt::format("Node {} is being decommissioned", name), "a person asked for it",
-          "Moving its replicas to other nodes").set_node(name);
+      add(v1::HEALTH_DEGRADED, fmt::format("Node {} is being decommissioned", name),
+          "a person asked for it", "Moving its replicas to other nodes")
+          .set_node(name);
       return;
     }
     if (node.alive) {
       if (node.node.maintenance()) {
         add(v1::HEALTH_OK, fmt::format("Node {} is in maintenance", name), "a person asked for it",
-            "It gets no new replicas until `cleat node maintenance --exit`").set_node(name);
+            "It gets no new replicas until `cleat node maintenance --exit`")
+            .set_node(name);
       }
       return;
     }
@@ -69,12 +73,14 @@ class Finder {
     std::string why = "its lease in etcd ran out: it is down, or cut off";
     if (since != 0) why += fmt::format(" for {}", duration_words(now_ - std::min(now_, since)));
     const auto delay = static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.replica_delay).count());
+        std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.replica_delay)
+            .count());
     std::string doing = "Its replicas catch up when it returns";
     if (!node.node.maintenance()) {
       doing += fmt::format("; after {} new ones are made elsewhere", duration_words(delay));
     }
-    add(v1::HEALTH_DEGRADED, fmt::format("Node {} is offline", name), std::move(why), std::move(doing))
+    add(v1::HEALTH_DEGRADED, fmt::format("Node {} is offline", name), std::move(why),
+        std::move(doing))
         .set_node(name);
   }
 
@@ -89,12 +95,14 @@ class Finder {
       return;
     }
     if (pool.capacity_bytes() == 0) return;
-    const double used = 1.0 - static_cast<double>(pool.free_bytes()) / static_cast<double>(pool.capacity_bytes());
+    const double used =
+        1.0 - static_cast<double>(pool.free_bytes()) / static_cast<double>(pool.capacity_bytes());
     if (used < context_.limits.pool_nearly_full) return;
     add(v1::HEALTH_DEGRADED, fmt::format("Pool {} is {:.0f} % full", label, used * 100),
         fmt::format("{} of {} are free", format_size(std::max(pool.free_bytes(), kBlockSize)),
                     format_size(pool.capacity_bytes())),
-        "Add a pool, or delete snapshots or volumes; when it is full, writes to new places wait or fail")
+        "Add a pool, or delete snapshots or volumes; when it is full, writes to new places wait or "
+        "fail")
         .set_pool(label);
   }
 
@@ -115,13 +123,15 @@ class Finder {
       why += (why.empty() ? "" : ", ") + part;
     }
     if (!why.empty()) return why;
-    return fmt::format("it has {} of {} replicas", volume.record.replicas.size(), volume.spec.ha_level());
+    return fmt::format("it has {} of {} replicas", volume.record.replicas.size(),
+                       volume.spec.ha_level());
   }
 
   std::string doing_words(const VolumeView& volume) const {
     VolumePlan plan = plan_volume(volume, view_.topology, context_.limits, now_);
     switch (plan.step) {
-      case VolumePlan::Step::kAddReplica: return "A new replica is about to be made on another node";
+      case VolumePlan::Step::kAddReplica:
+        return "A new replica is about to be made on another node";
       case VolumePlan::Step::kRemoveReplica: return "A replica is about to be removed";
       case VolumePlan::Step::kHeal: return "The copy is about to begin";
       case VolumePlan::Step::kFinishPending: return "A half-done change is about to be taken back";
@@ -141,14 +151,16 @@ class Finder {
     auto runtime = runtimes_.find(volume.id());
     if (runtime != runtimes_.end() && !runtime->second.stalled.empty()) {
       add(v1::HEALTH_DOWN, fmt::format("I/O of volume {} waits", name), runtime->second.stalled,
-          doing_words(volume)).set_volume(name);
+          doing_words(volume))
+          .set_volume(name);
       return;
     }
     if (volume.attached() && !view_.topology.alive(volume.record.primary)) {
       const std::string node = view_.topology.name(volume.record.primary);
-      auto& out = add(v1::HEALTH_DOWN, fmt::format("Volume {} is attached on {}, which is offline", name, node),
-                      "its lease in etcd ran out",
-                      fmt::format("To use it elsewhere: `cleat host attach --force {}` there", name));
+      auto& out = add(
+          v1::HEALTH_DOWN, fmt::format("Volume {} is attached on {}, which is offline", name, node),
+          "its lease in etcd ran out",
+          fmt::format("To use it elsewhere: `cleat host attach --force {}` there", name));
       out.set_volume(name);
       out.set_node(node);
       return;
@@ -187,12 +199,14 @@ std::vector<std::string> standing_alert_kinds() {
   return {"volume_degraded", "volume_down", "node_offline", "pool_problem", "metadata_damaged"};
 }
 
-std::vector<AlertCause> causes_of(const std::vector<v1::Finding>& findings, const ClusterView& view) {
+std::vector<AlertCause> causes_of(const std::vector<v1::Finding>& findings,
+                                  const ClusterView& view) {
   std::vector<AlertCause> out;
   for (const auto& finding : findings) {
     if (finding.severity() == v1::HEALTH_OK) continue;
     AlertCause cause;
-    cause.severity = finding.severity() == v1::HEALTH_DOWN ? meta::Alert::ALARM : meta::Alert::WARNING;
+    cause.severity =
+        finding.severity() == v1::HEALTH_DOWN ? meta::Alert::ALARM : meta::Alert::WARNING;
     // Without the progress: an alert is not raised anew at each percent.
     cause.message = finding.what();
     if (!finding.volume().empty()) {

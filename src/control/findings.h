@@ -12,12 +12,14 @@
 
 namespace cleat::control {
 
-using Runtimes = std::map<VolumeId, VolumeRuntime>;  // of the open volumes, as far as nodes answered
+using Runtimes =
+    std::map<VolumeId, VolumeRuntime>;  // of the open volumes, as far as nodes answered
 
 // Worst first.
 std::vector<v1::Finding> find_problems(const ControlContext& context, const ClusterView& view,
                                        const Runtimes& runtimes);
-std::vector<AlertCause> causes_of(const std::vector<v1::Finding>& findings, const ClusterView& view);
+std::vector<AlertCause> causes_of(const std::vector<v1::Finding>& findings,
+                                  const ClusterView& view);
 // The kinds that causes_of() gives: an alert of such a kind clears when its cause is gone.
 std::vector<std::string> standing_alert_kinds();
 

@@ -28,20 +28,24 @@ Outcome<bool> HostManager::may_take_over(const VolumeView& volume, const Topolog
     auto runtime = node->ports().inspect.runtime(volume.id());
     const bool answered = runtime || runtime.error().code == Code::kNotFound;
     if (runtime && runtime->attached) {
-      return failure(Code::kBusy, "volume {} is attached on {}: detach it there first (`cleat host "
-                                  "detach {}`)", volume.spec.name(), name, volume.spec.name());
+      return failure(Code::kBusy,
+                     "volume {} is attached on {}: detach it there first (`cleat host "
+                     "detach {}`)",
+                     volume.spec.name(), name, volume.spec.name());
     }
     if (answered) return true;  // not served there: only open to heal, or its node started anew
     if (!force) {
-      return failure(Code::kBusy, "volume {} is attached on {}, which does not answer ({}): if it is "
-                                  "gone, attach with --force", volume.spec.name(), name,
-                     runtime.error().message);
+      return failure(Code::kBusy,
+                     "volume {} is attached on {}, which does not answer ({}): if it is "
+                     "gone, attach with --force",
+                     volume.spec.name(), name, runtime.error().message);
     }
     return true;
   }
   if (!volume.attached() || force) return true;
-  return failure(Code::kBusy, "volume {} is attached on {}, which is offline: to take it over, attach "
-                              "with --force (what {} still writes is refused from then on)",
+  return failure(Code::kBusy,
+                 "volume {} is attached on {}, which is offline: to take it over, attach "
+                 "with --force (what {} still writes is refused from then on)",
                  volume.spec.name(), name, name);
 }
 
@@ -67,7 +71,8 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
     return failure(Code::kBusy, "volume {} is still being created", volume.spec.name());
   }
   const NodeView* where = topology.find(node);
-  if (where != nullptr && where->node.maintenance() && volume.record.primary != node && !request.force()) {
+  if (where != nullptr && where->node.maintenance() && volume.record.primary != node &&
+      !request.force()) {
     return failure(Code::kBusy, "node {} is in maintenance", topology.name(node));
   }
   AttachOptions options;
@@ -108,17 +113,20 @@ Outcome<> HostManager::detach(const v1::DetachRequest& request) {
     }
   }
   if (!topology.alive(primary)) {
-    return failure(Code::kUnreachable, "volume {} is attached on {}, which is offline: to use it "
-                                       "elsewhere, attach it there with --force",
+    return failure(Code::kUnreachable,
+                   "volume {} is attached on {}, which is offline: to use it "
+                   "elsewhere, attach it there with --force",
                    volume.spec.name(), topology.name(primary));
   }
   OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
   if (volume.attached() && !request.force()) {
     auto paths = node->mounts().mounts(volume.spec.attachment().device());
     if (paths && !paths->empty()) {
-      return failure(Code::kBusy, "volume {} is mounted on {} at {}: unmount it first (`cleat host "
-                                  "unmount {}`)", volume.spec.name(), topology.name(primary),
-                     paths->front(), volume.spec.name());
+      return failure(Code::kBusy,
+                     "volume {} is mounted on {} at {}: unmount it first (`cleat host "
+                     "unmount {}`)",
+                     volume.spec.name(), topology.name(primary), paths->front(),
+                     volume.spec.name());
     }
   }
   OUTCOME_TRY(node->ports().attach.detach(volume.id(), request.force()));
@@ -131,19 +139,25 @@ Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
   OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
   const std::string& name = volume.spec.name();
   if (!volume.attached() || volume.record.primary != node) {
-    return failure(Code::kBusy, "volume {} is not attached on {}: attach it first (`cleat host attach {}`)",
+    return failure(Code::kBusy,
+                   "volume {} is not attached on {}: attach it first (`cleat host attach {}`)",
                    name, topology.name(node), name);
   }
   if (volume.spec.attachment().device().empty()) {
-    return failure(Code::kUnsupported, "volume {} is attached by NBD and has no device to mount: attach "
-                                       "it with --frontend fuse", name);
+    return failure(Code::kUnsupported,
+                   "volume {} is attached by NBD and has no device to mount: attach "
+                   "it with --frontend fuse",
+                   name);
   }
   if (volume.spec.fs().empty()) {
-    return failure(Code::kInvalidArgument, "volume {} was created without a file system (--fs none): "
-                                           "mount its device {} yourself", name,
-                   volume.spec.attachment().device());
+    return failure(Code::kInvalidArgument,
+                   "volume {} was created without a file system (--fs none): "
+                   "mount its device {} yourself",
+                   name, volume.spec.attachment().device());
   }
-  MountRequestInfo info{volume.spec.attachment().device(), request.path(), volume.spec.fs(),
+  MountRequestInfo info{volume.spec.attachment().device(),
+                        request.path(),
+                        volume.spec.fs(),
                         {request.options().begin(), request.options().end()}};
   if (request.read_only()) info.options.push_back("ro");
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));

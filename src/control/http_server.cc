@@ -34,8 +34,8 @@ std::string escape(const std::string& text) {
 
 void fail_with(const Failure& failure, httplib::Response& response) {
   response.status = http_code(failure.code);
-  response.set_content(fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n", to_string(failure.code),
-                                   escape(failure.message)),
+  response.set_content(fmt::format("{{\"error\":\"{}\",\"message\":\"{}\"}}\n",
+                                   to_string(failure.code), escape(failure.message)),
                        "application/json");
 }
 
@@ -74,22 +74,30 @@ void HttpServer::add_routes() {
     response.set_content(metrics(), "text/plain; version=0.0.4");
   });
   auto guarded = [this](const std::string& path, auto handler) {
-    server_->Get(path, [this, handler](const httplib::Request& request, httplib::Response& response) {
-      const std::string given = request.get_header_value("Authorization");
-      if (!given.starts_with(kBearer) ||
-          !same_token(std::string_view{given}.substr(kBearer.size()), options_.token)) {
-        return fail_with({Code::kPermission, "the cluster's token is needed: Authorization: Bearer TOKEN"},
-                         response);
-      }
-      handler(request, response);
-    });
+    server_->Get(
+        path, [this, handler](const httplib::Request& request, httplib::Response& response) {
+          const std::string given = request.get_header_value("Authorization");
+          if (!given.starts_with(kBearer) ||
+              !same_token(std::string_view{given}.substr(kBearer.size()), options_.token)) {
+            return fail_with(
+                {Code::kPermission, "the cluster's token is needed: Authorization: Bearer TOKEN"},
+                response);
+          }
+          handler(request, response);
+        });
   };
-  guarded("/v1/status", [this](const auto&, auto& response) { respond(services_.cluster.status(), response); });
-  guarded("/v1/nodes", [this](const auto&, auto& response) { respond(services_.nodes.list(), response); });
-  guarded("/v1/pools", [this](const auto&, auto& response) { respond(services_.pools.list({}), response); });
-  guarded("/v1/alerts", [this](const auto&, auto& response) { respond(services_.alerts.list({}), response); });
-  guarded("/v1/volumes", [this](const auto&, auto& response) { respond(services_.volumes.list({}), response); });
-  guarded("/v1/snapshots", [this](const auto&, auto& response) { respond(services_.snapshots.list({}), response); });
+  guarded("/v1/status",
+          [this](const auto&, auto& response) { respond(services_.cluster.status(), response); });
+  guarded("/v1/nodes",
+          [this](const auto&, auto& response) { respond(services_.nodes.list(), response); });
+  guarded("/v1/pools",
+          [this](const auto&, auto& response) { respond(services_.pools.list({}), response); });
+  guarded("/v1/alerts",
+          [this](const auto&, auto& response) { respond(services_.alerts.list({}), response); });
+  guarded("/v1/volumes",
+          [this](const auto&, auto& response) { respond(services_.volumes.list({}), response); });
+  guarded("/v1/snapshots",
+          [this](const auto&, auto& response) { respond(services_.snapshots.list({}), response); });
   guarded(R"(/v1/volumes/([A-Za-z0-9._-]+))", [this](const auto& request, auto& response) {
     v1::InspectVolumeRequest inspect;
     inspect.set_volume(request.matches[1].str());
@@ -122,10 +130,14 @@ std::string HttpServer::metrics() {
     gauge("cleat_pool_bytes", "capacity and use of each pool");
     for (const auto& node : status->nodes()) {
       for (const auto& pool : node.pools()) {
-        const std::string labels = fmt::format("node=\"{}\",pool=\"{}\"", escape(node.name()), escape(pool.path()));
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"total\"}} {}\n", labels, pool.capacity().total_bytes());
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"used\"}} {}\n", labels, pool.capacity().used_bytes());
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"free\"}} {}\n", labels, pool.capacity().free_bytes());
+        const std::string labels =
+            fmt::format("node=\"{}\",pool=\"{}\"", escape(node.name()), escape(pool.path()));
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"total\"}} {}\n", labels,
+                           pool.capacity().total_bytes());
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"used\"}} {}\n", labels,
+                           pool.capacity().used_bytes());
+        out += fmt::format("cleat_pool_bytes{{{},kind=\"free\"}} {}\n", labels,
+                           pool.capacity().free_bytes());
       }
     }
     gauge("cleat_alerts", "alerts that stand");
@@ -145,8 +157,8 @@ Outcome<> HttpServer::start() {
     }
     if (port_ > 0) break;
     if (std::chrono::steady_clock::now() >= deadline) {
-      return failure(Code::kIoError, "cannot listen on {}:{}: is another cleatd running?", options_.address,
-                     options_.port);
+      return failure(Code::kIoError, "cannot listen on {}:{}: is another cleatd running?",
+                     options_.address, options_.port);
     }
     std::this_thread::sleep_for(100ms);
   }

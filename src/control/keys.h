@@ -19,7 +19,9 @@ class Keys {
   std::string cluster() const { return root_ + "cluster"; }
   std::string nodes() const { return root_ + "nodes/"; }
   std::string node(NodeId id) const { return nodes() + text(id.value); }
-  std::string node_name(std::string_view name) const { return root_ + "node_names/" + std::string{name}; }
+  std::string node_name(std::string_view name) const {
+    return root_ + "node_names/" + std::string{name};
+  }
   std::string alive() const { return root_ + "alive/"; }
   std::string alive(NodeId id) const { return alive() + text(id.value); }
   std::string pools() const { return root_ + "pools/"; }
@@ -35,7 +37,9 @@ class Keys {
   std::string tombstone(VolumeId id) const { return tombstones() + text(id.value); }
   std::string alerts() const { return root_ + "alerts/"; }
   std::string alert(std::string_view key) const { return alerts() + std::string{key}; }
-  std::string election(std::string_view work) const { return root_ + "election/" + std::string{work}; }
+  std::string election(std::string_view work) const {
+    return root_ + "election/" + std::string{work};
+  }
 
   static std::string text(uint64_t id) { return std::to_string(id); }
   // The id at the end of a key; none when it is not a decimal.

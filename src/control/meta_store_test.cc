@@ -48,8 +48,8 @@ class MetaStoreTest : public ::testing::Test {
   MetaStore& store = backend.store();
   // Tests share one etcd: each has keys of its own.
   std::string key(const std::string& name) const {
-    return std::string{"/t/"} +
-           ::testing::UnitTest::GetInstance()->current_test_info()->name() + "/" + name;
+    return std::string{"/t/"} + ::testing::UnitTest::GetInstance()->current_test_info()->name() +
+           "/" + name;
   }
 };
 
@@ -86,8 +86,9 @@ TYPED_TEST(MetaStoreTest, ALostCompareChangesNothing) {
   EXPECT_EQ(again.error().code, Code::kConflict);
   EXPECT_FALSE(this->store.get(this->key("other")).value());
   EXPECT_TRUE(this->store.commit(Txn{}.require(this->key("a"), *first).put(this->key("a"), "3")));
-  EXPECT_EQ(this->store.commit(Txn{}.require(this->key("a"), *first).erase(this->key("a"))).error().code,
-            Code::kConflict);
+  EXPECT_EQ(
+      this->store.commit(Txn{}.require(this->key("a"), *first).erase(this->key("a"))).error().code,
+      Code::kConflict);
 }
 
 TYPED_TEST(MetaStoreTest, WatchGivesEveryChangeAfterARevisionInOrder) {
@@ -149,9 +150,8 @@ TEST(EtcdMetaStore, SurvivesARestartOfEtcdAndItsWatchesGoOn) {
   TestEtcd etcd;
   auto store = etcd.store(5s);
   std::atomic<int> seen{0};
-  auto watch = store->watch("/r/", Revision{1}, [&](const auto& events) {
-    seen += static_cast<int>(events.size());
-  });
+  auto watch = store->watch("/r/", Revision{1},
+                            [&](const auto& events) { seen += static_cast<int>(events.size()); });
   ASSERT_TRUE(store->commit(Txn{}.put("/r/a", "1")));
   EXPECT_TRUE(eventually([&] { return seen == 1; }));
   etcd.stop();

@@ -54,7 +54,7 @@ std::vector<MountLine> read_mounts() {
 }
 
 Outcome<std::string> device_number(const std::string& device) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(device.c_str(), &status) != 0) {
     return failure(Code::kNotFound, "there is no device {}: {}", device, ::strerror(errno));
   }
@@ -70,7 +70,8 @@ Outcome<std::string> run(const std::vector<std::string>& argv, Duration timeout,
   if (result.exit_code <= exit_max) return result.output;
   std::string last = result.output;
   while (last.ends_with('\n')) last.pop_back();
-  return failure(code, "{} failed: {}", doing, last.substr(last.size() > 400 ? last.size() - 400 : 0));
+  return failure(code, "{} failed: {}", doing,
+                 last.substr(last.size() > 400 ? last.size() - 400 : 0));
 }
 
 Outcome<bool> is_blank(const std::string& device) {
@@ -81,7 +82,8 @@ Outcome<bool> is_blank(const std::string& device) {
   int error = errno;
   ::close(fd);
   if (got <= 0) return failure(Code::kIoError, "cannot read {}: {}", device, ::strerror(error));
-  return std::all_of(buffer.data(), buffer.data() + got, [](std::byte b) { return b == std::byte{0}; });
+  return std::all_of(buffer.data(), buffer.data() + got,
+                     [](std::byte b) { return b == std::byte{0}; });
 }
 
 // The file system on the device; empty when there is none that blkid knows.
@@ -96,13 +98,20 @@ Outcome<std::string> probe(const std::string& device) {
 Outcome<> make_file_system(const std::string& fs, const std::string& device) {
   std::vector<std::string> argv;
   if (fs == "ext4") {
-    argv = {"mkfs.ext4", "-q", "-F", "-b", "4096", "-E",
-            "nodiscard,lazy_itable_init=1,lazy_journal_init=1", device};
+    argv = {"mkfs.ext4",
+            "-q",
+            "-F",
+            "-b",
+            "4096",
+            "-E",
+            "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+            device};
   } else {
     argv = {"mkfs.xfs", "-q", "-K", device};
   }
   LOG_INFO("making {} on {}", fs, device);
-  OUTCOME_TRY(run(argv, kMakeTimeout, 0, Code::kIoError, fmt::format("making {} on {}", fs, device)));
+  OUTCOME_TRY(
+      run(argv, kMakeTimeout, 0, Code::kIoError, fmt::format("making {} on {}", fs, device)));
   return {};
 }
 
@@ -113,15 +122,15 @@ Outcome<> check_file_system(const std::string& fs, const std::string& device) {
   auto checked = run({"e2fsck", "-p", device}, kCheckTimeout, kRepaired, Code::kCorrupt,
                      fmt::format("the check of the file system on {}", device));
   if (checked) return {};
-  return failure(checked.error().code, "{}: look at it with `e2fsck -n {}`", checked.error().message,
-                 device);
+  return failure(checked.error().code, "{}: look at it with `e2fsck -n {}`",
+                 checked.error().message, device);
 }
 
 Outcome<std::string> prepare(const MountRequestInfo& request, bool& formatted) {
   formatted = false;
   OUTCOME_ASSIGN(std::string fs, probe(request.device));
-  const bool read_only = std::find(request.options.begin(), request.options.end(), "ro") !=
-                         request.options.end();
+  const bool read_only =
+      std::find(request.options.begin(), request.options.end(), "ro") != request.options.end();
   if (!fs.empty()) {
     if (fs != "ext4" && fs != "xfs") return fs;
     if (!read_only) OUTCOME_TRY(check_file_system(fs, request.device));
@@ -129,11 +138,14 @@ Outcome<std::string> prepare(const MountRequestInfo& request, bool& formatted) {
   }
   OUTCOME_ASSIGN(bool blank, is_blank(request.device));
   if (!blank) {
-    return failure(Code::kCorrupt, "{} holds data, but no file system that can be recognised: it is "
-                                   "neither mounted nor formatted", request.device);
+    return failure(Code::kCorrupt,
+                   "{} holds data, but no file system that can be recognised: it is "
+                   "neither mounted nor formatted",
+                   request.device);
   }
   if (read_only) {
-    return failure(Code::kInvalidArgument, "{} is blank, and can't be formatted read-only", request.device);
+    return failure(Code::kInvalidArgument, "{} is blank, and can't be formatted read-only",
+                   request.device);
   }
   OUTCOME_TRY(make_file_system(request.fs, request.device));
   formatted = true;
@@ -146,7 +158,8 @@ Outcome<> validate(const MountRequestInfo& request) {
                    request.fs);
   }
   if (request.path.empty() || request.path[0] != '/' || request.path == "/") {
-    return failure(Code::kInvalidArgument, "the mount path \"{}\" is not an absolute path", request.path);
+    return failure(Code::kInvalidArgument, "the mount path \"{}\" is not an absolute path",
+                   request.path);
   }
   for (const auto& option : request.options) {
     if (option.empty() || option[0] == '-') {
@@ -174,7 +187,8 @@ Outcome<MountInfo> Mounter::mount(const MountRequestInfo& request) {
   std::error_code error;
   std::filesystem::create_directories(request.path, error);
   if (error) {
-    return failure(Code::kIoError, "cannot make the directory {}: {}", request.path, error.message());
+    return failure(Code::kIoError, "cannot make the directory {}: {}", request.path,
+                   error.message());
   }
   const std::string path = std::filesystem::canonical(request.path, error).string();
   bool elsewhere = false;

@@ -23,7 +23,8 @@ std::string path_in(const std::string& data_dir) { return data_dir + "/identity"
 Outcome<> write_durably(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  bool good = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+  bool good = fd >= 0 &&
+              ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
               ::fsync(fd) == 0;
   if (fd >= 0) good = ::close(fd) == 0 && good;
   good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
@@ -54,10 +55,12 @@ Outcome<> check_epochs(const ControlContext& context, const std::vector<LocalRep
   for (const auto& replica : replicas) {
     auto found = epochs.find(replica.volume.value);
     if (found == epochs.end() || found->second >= replica.epoch.value) continue;
-    return failure(Code::kConflict,
-                   "etcd was restored from an older backup: it has volume {} at epoch {}, and the replica "
-                   "here was already at {}. Restore a newer backup, or run `cleat cluster "
-                   "rebuild-metadata --force`", replica.volume.value, found->second, replica.epoch.value);
+    return failure(
+        Code::kConflict,
+        "etcd was restored from an older backup: it has volume {} at epoch {}, and the replica "
+        "here was already at {}. Restore a newer backup, or run `cleat cluster "
+        "rebuild-metadata --force`",
+        replica.volume.value, found->second, replica.epoch.value);
   }
   return {};
 }
@@ -87,15 +90,18 @@ Outcome<NodeIdentity> NodeIdentity::load_or_make(const std::string& data_dir,
     if (key == "incarnation") fields >> out.cluster_incarnation;
   }
   if (header != kHeader || out.node.value == 0) {
-    return failure(Code::kCorrupt, "{} is damaged: restore it from a backup. Without it this node can't say "
-                                   "which node it is; its replicas are not lost", path_in(data_dir));
+    return failure(Code::kCorrupt,
+                   "{} is damaged: restore it from a backup. Without it this node can't say "
+                   "which node it is; its replicas are not lost",
+                   path_in(data_dir));
   }
   return out;
 }
 
 Outcome<> NodeIdentity::save(const std::string& data_dir) const {
-  return write_durably(path_in(data_dir), fmt::format("{}\nnode {}\ncluster {}\nincarnation {}\n", kHeader,
-                                                      node.value, cluster_uuid, cluster_incarnation));
+  return write_durably(path_in(data_dir),
+                       fmt::format("{}\nnode {}\ncluster {}\nincarnation {}\n", kHeader, node.value,
+                                   cluster_uuid, cluster_incarnation));
 }
 
 Outcome<NodeIdentity> join_cluster(const ControlContext& context, const NodeIdentity& known,
@@ -105,28 +111,33 @@ Outcome<NodeIdentity> join_cluster(const ControlContext& context, const NodeIden
   for (int i = 0; i < kTries; ++i) {
     OUTCOME_ASSIGN(auto found, load<meta::Cluster>(context.store, key));
     if (!found && !known.cluster_uuid.empty()) {
-      return failure(Code::kConflict,
-                     "etcd holds nothing of cluster \"{}\" ({}), to which this node belongs: it is another "
-                     "etcd, or it lost its data. Name the right endpoints, or restore it; if the data are "
-                     "lost, run `cleat cluster rebuild-metadata --force`", context.cluster, known.cluster_uuid);
+      return failure(
+          Code::kConflict,
+          "etcd holds nothing of cluster \"{}\" ({}), to which this node belongs: it is another "
+          "etcd, or it lost its data. Name the right endpoints, or restore it; if the data are "
+          "lost, run `cleat cluster rebuild-metadata --force`",
+          context.cluster, known.cluster_uuid);
     }
     meta::Cluster cluster;
     if (found) cluster = found->value;
     if (cluster.version() > kLayoutVersion) {
-      return failure(Code::kUnsupported, "etcd holds metadata of version {}, this cleatd knows {}: upgrade it",
+      return failure(Code::kUnsupported,
+                     "etcd holds metadata of version {}, this cleatd knows {}: upgrade it",
                      cluster.version(), kLayoutVersion);
     }
     if (found && !known.cluster_uuid.empty() && cluster.uuid() != known.cluster_uuid) {
-      return failure(Code::kConflict,
-                     "etcd holds another cluster under the name \"{}\" ({}), this node belongs to {}: name "
-                     "the right etcd, or give the clusters different names", context.cluster, cluster.uuid(),
-                     known.cluster_uuid);
+      return failure(
+          Code::kConflict,
+          "etcd holds another cluster under the name \"{}\" ({}), this node belongs to {}: name "
+          "the right etcd, or give the clusters different names",
+          context.cluster, cluster.uuid(), known.cluster_uuid);
     }
     if (found && cluster.incarnation() < known.cluster_incarnation) {
-      return failure(Code::kConflict,
-                     "etcd was restored from an older backup: its incarnation is {}, this node has seen {}. "
-                     "Restore a newer one, or run `cleat cluster rebuild-metadata --force`",
-                     cluster.incarnation(), known.cluster_incarnation);
+      return failure(
+          Code::kConflict,
+          "etcd was restored from an older backup: its incarnation is {}, this node has seen {}. "
+          "Restore a newer one, or run `cleat cluster rebuild-metadata --force`",
+          cluster.incarnation(), known.cluster_incarnation);
     }
     OUTCOME_TRY(check_epochs(context, replicas));
     if (!found) {
@@ -136,8 +147,9 @@ Outcome<NodeIdentity> join_cluster(const ControlContext& context, const NodeIden
       cluster.set_created_unix_ms(context.now_unix_ms());
     }
     cluster.set_incarnation(cluster.incarnation() + 1);
-    auto done = context.store.commit(
-        Txn{}.require(key, found ? found->revision : Revision{}).put(key, cluster.SerializeAsString()));
+    auto done = context.store.commit(Txn{}
+                                         .require(key, found ? found->revision : Revision{})
+                                         .put(key, cluster.SerializeAsString()));
     if (done) return NodeIdentity{known.node, cluster.uuid(), cluster.incarnation()};
     if (done.error().code != Code::kConflict) return tl::unexpected(done.error());
   }
@@ -148,7 +160,8 @@ Outcome<NodeIdentity> adopt_cluster(const ControlContext& context, const NodeIde
   const std::string key = context.keys.cluster();
   OUTCOME_ASSIGN(auto found, load<meta::Cluster>(context.store, key));
   if (found && !known.cluster_uuid.empty() && found->value.uuid() != known.cluster_uuid) {
-    return failure(Code::kConflict, "etcd holds another cluster ({}): nothing is changed", found->value.uuid());
+    return failure(Code::kConflict, "etcd holds another cluster ({}): nothing is changed",
+                   found->value.uuid());
   }
   meta::Cluster cluster;
   if (found) cluster = found->value;
@@ -156,8 +169,9 @@ Outcome<NodeIdentity> adopt_cluster(const ControlContext& context, const NodeIde
   cluster.set_uuid(known.cluster_uuid.empty() ? make_uuid(context) : known.cluster_uuid);
   cluster.set_name(context.cluster);
   cluster.set_incarnation(std::max(cluster.incarnation(), known.cluster_incarnation) + 1);
-  OUTCOME_TRY(context.store.commit(
-      Txn{}.require(key, found ? found->revision : Revision{}).put(key, cluster.SerializeAsString())));
+  OUTCOME_TRY(context.store.commit(Txn{}
+                                       .require(key, found ? found->revision : Revision{})
+                                       .put(key, cluster.SerializeAsString())));
   return NodeIdentity{known.node, cluster.uuid(), cluster.incarnation()};
 }
 

@@ -12,7 +12,7 @@ namespace cleat::control {
 
 struct NodeIdentity {
   NodeId node;
-  std::string cluster_uuid;      // empty: has not joined one yet
+  std::string cluster_uuid;  // empty: has not joined one yet
   uint64_t cluster_incarnation = 0;
 
   // Reads the file, or makes a node id and the file. kCorrupt: the file is damaged; kIoError.

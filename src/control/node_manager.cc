@@ -22,7 +22,8 @@ Outcome<v1::Node> show_node(const ControlContext& context, NodeId id) {
   if (node == nullptr) return failure(Code::kNotFound, "the node has left the cluster");
   v1::Node out = to_api(*node, view);
   for (const auto& [volume_id, volume] : view.volumes) {
-    if (volume.attached() && volume.record.primary == id) out.add_attached_volumes(volume.spec.name());
+    if (volume.attached() && volume.record.primary == id)
+      out.add_attached_volumes(volume.spec.name());
     if (has_replica(volume, id)) out.add_replica_volumes(volume.spec.name());
   }
   return out;
@@ -99,15 +100,16 @@ Outcome<> NodeManager::give_up(NodeId id, const ClusterView& view) {
       record.clean = false;
     }
     record.epoch = record.epoch.next();  // fences the node, should it live after all (R4)
-    OUTCOME_TRY(context_.store.commit(
-        Txn{}
-            .require(context_.keys.record(volume_id), volume.record_revision)
-            .put(context_.keys.record(volume_id), encode_record(record))));
+    OUTCOME_TRY(
+        context_.store.commit(Txn{}
+                                  .require(context_.keys.record(volume_id), volume.record_revision)
+                                  .put(context_.keys.record(volume_id), encode_record(record))));
   }
   return {};
 }
 
-Outcome<v1::DecommissionResponse> NodeManager::decommission(const v1::DecommissionRequest& request) {
+Outcome<v1::DecommissionResponse> NodeManager::decommission(
+    const v1::DecommissionRequest& request) {
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   auto known = view.topology.resolve(request.node());
   v1::DecommissionResponse out;
@@ -127,8 +129,8 @@ Outcome<v1::DecommissionResponse> NodeManager::decommission(const v1::Decommissi
   const NodeView* node = view.topology.find(id);
   for (const auto& [volume_id, volume] : view.volumes) {
     if (volume.attached() && volume.record.primary == id && !request.force()) {
-      return failure(Code::kBusy, "volume {} is attached on {}: detach it first", volume.spec.name(),
-                     request.node());
+      return failure(Code::kBusy, "volume {} is attached on {}: detach it first",
+                     volume.spec.name(), request.node());
     }
     if (!has_replica(volume, id)) continue;
     out.set_replicas_left(out.replicas_left() + 1);
@@ -140,7 +142,8 @@ Outcome<v1::DecommissionResponse> NodeManager::decommission(const v1::Decommissi
     }
   }
   if (request.force() && node->alive) {
-    return failure(Code::kBusy, "node {} is online: decommission it without --force, or stop it first",
+    return failure(Code::kBusy,
+                   "node {} is online: decommission it without --force, or stop it first",
                    request.node());
   }
   OUTCOME_TRY(update<meta::Node>(context_.store, context_.keys.node(id), [](auto& changed) {
@@ -152,11 +155,14 @@ Outcome<v1::DecommissionResponse> NodeManager::decommission(const v1::Decommissi
     out.set_replicas_left(0);
   }
   out.set_done(out.replicas_left() == 0);
-  if (!out.done()) out.set_waiting_for(fmt::format("{} replicas to be copied to other nodes", out.replicas_left()));
+  if (!out.done())
+    out.set_waiting_for(
+        fmt::format("{} replicas to be copied to other nodes", out.replicas_left()));
   return out;
 }
 
-Outcome<PoolId> PoolManager::resolve(const std::string& id_or_path, const Topology& topology) const {
+Outcome<PoolId> PoolManager::resolve(const std::string& id_or_path,
+                                     const Topology& topology) const {
   for (const auto& [id, pool] : topology.pools) {
     if (Keys::text(id.value) == id_or_path) return id;
     if (pool.path() == id_or_path && NodeId{pool.node()} == context_.self) return id;
@@ -167,7 +173,8 @@ Outcome<PoolId> PoolManager::resolve(const std::string& id_or_path, const Topolo
 
 Outcome<v1::Pool> PoolManager::create(const v1::CreatePoolRequest& request) {
   if (request.path().empty() || request.path()[0] != '/') {
-    return failure(Code::kInvalidArgument, "the pool's path \"{}\" is not absolute", request.path());
+    return failure(Code::kInvalidArgument, "the pool's path \"{}\" is not absolute",
+                   request.path());
   }
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   NodeId node = context_.self;
@@ -179,15 +186,17 @@ Outcome<v1::Pool> PoolManager::create(const v1::CreatePoolRequest& request) {
   OUTCOME_ASSIGN(auto existing, handle->ports().pools.list());
   for (const auto& pool : existing) {
     if (pool.path == request.path() && !request.overwrite()) {
-      return failure(Code::kAlreadyExists, "{} is a pool of node {} already (id {})", request.path(),
-                     topology.name(node), pool.pool.value);
+      return failure(Code::kAlreadyExists, "{} is a pool of node {} already (id {})",
+                     request.path(), topology.name(node), pool.pool.value);
     }
   }
-  PoolCreate options{request.path(), request.size_bytes(), request.pool_class(), request.overwrite()};
+  PoolCreate options{request.path(), request.size_bytes(), request.pool_class(),
+                     request.overwrite()};
   OUTCOME_ASSIGN(PoolInfo pool, handle->ports().pools.create(PoolId{context_.new_id()}, options));
   meta::Pool stored = to_meta(pool, node);
   stored.set_created_unix_ms(context_.now_unix_ms());
-  OUTCOME_TRY(context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), stored.SerializeAsString())));
+  OUTCOME_TRY(
+      context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), stored.SerializeAsString())));
   return to_api(stored, topology);
 }
 
@@ -236,8 +245,10 @@ Outcome<> PoolManager::remove(const v1::DeletePoolRequest& request) {
   for (const auto& [volume_id, volume] : view.volumes) {
     for (const auto& replica : volume.record.replicas) {
       if (replica.pool != id) continue;
-      return failure(Code::kBusy, "pool {} holds a replica of volume {}: move or delete it first "
-                                  "(`cleat volume ha-update`)", request.pool(), volume.spec.name());
+      return failure(Code::kBusy,
+                     "pool {} holds a replica of volume {}: move or delete it first "
+                     "(`cleat volume ha-update`)",
+                     request.pool(), volume.spec.name());
     }
   }
   const NodeId node{view.topology.pools.at(id).node()};

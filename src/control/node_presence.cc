@@ -13,7 +13,8 @@ namespace {
 
 // Small changes of usage are not worth a write to etcd each time.
 bool worth_publishing(const meta::Pool& before, const meta::Pool& now) {
-  const double moved = std::abs(static_cast<double>(before.used_bytes()) - static_cast<double>(now.used_bytes()));
+  const double moved =
+      std::abs(static_cast<double>(before.used_bytes()) - static_cast<double>(now.used_bytes()));
   return moved > 0.005 * static_cast<double>(std::max<uint64_t>(now.capacity_bytes(), 1)) ||
          before.failed() != now.failed() || before.problem() != now.problem() ||
          before.capacity_bytes() != now.capacity_bytes() || before.path() != now.path() ||
@@ -96,8 +97,8 @@ Outcome<> NodePresence::join() {
   std::lock_guard lock(mutex_);
   identity_ = joined;
   joined_ = true;
-  LOG_INFO("node {} ({}) joined cluster {} ({}), incarnation {}", options_.name, context_.self.value,
-           context_.cluster, joined.cluster_uuid, joined.cluster_incarnation);
+  LOG_INFO("node {} ({}) joined cluster {} ({}), incarnation {}", options_.name,
+           context_.self.value, context_.cluster, joined.cluster_uuid, joined.cluster_incarnation);
   return {};
 }
 
@@ -107,7 +108,8 @@ Outcome<> NodePresence::register_node() {
   if (named && named->value.id() != context_.self.value) {
     return failure(Code::kConflict,
                    "the cluster has another node named {} (id {}): choose another `node` name, or "
-                   "decommission the old one", options_.name, named->value.id());
+                   "decommission the old one",
+                   options_.name, named->value.id());
   }
   OUTCOME_ASSIGN(auto known, load<meta::Node>(context_.store, context_.keys.node(context_.self)));
   if (started_unix_ms_ == 0) started_unix_ms_ = context_.now_unix_ms();
@@ -144,7 +146,8 @@ Outcome<> NodePresence::keep_lease() {
     if (node && alive) return {};
     if (!node) OUTCOME_TRY(register_node());
   }
-  OUTCOME_ASSIGN(std::unique_ptr<Lease> lease, context_.store.grant_lease(context_.limits.node_lease));
+  OUTCOME_ASSIGN(std::unique_ptr<Lease> lease,
+                 context_.store.grant_lease(context_.limits.node_lease));
   meta::NodeAlive alive;
   alive.set_id(context_.self.value);
   alive.set_started_unix_ms(started_unix_ms_);
@@ -164,7 +167,8 @@ Outcome<> NodePresence::publish_pools() {
       now.set_created_unix_ms(before->value.created_unix_ms());
       if (!worth_publishing(before->value, now)) continue;
     }
-    OUTCOME_TRY(context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), now.SerializeAsString())));
+    OUTCOME_TRY(
+        context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), now.SerializeAsString())));
   }
   return {};
 }
@@ -188,14 +192,18 @@ Outcome<> NodePresence::remove_unwanted(const LocalReplica& replica) {
   OUTCOME_ASSIGN(auto spec, context_.store.get(context_.keys.spec(id)));
   OUTCOME_ASSIGN(auto stored, context_.store.get(context_.keys.record(id)));
   if (!stored || !spec) {
-    return alerts_.raise({meta::Alert::WARNING, "unknown_replica", "volume", Keys::text(id.value),
-                          fmt::format("Node {} has a replica of volume {}, which etcd doesn't know: it is "
-                                      "kept; `cleat cluster rebuild-metadata` brings the volume back",
-                                      options_.name, id.value)});
+    return alerts_.raise(
+        {meta::Alert::WARNING, "unknown_replica", "volume", Keys::text(id.value),
+         fmt::format("Node {} has a replica of volume {}, which etcd doesn't know: it is "
+                     "kept; `cleat cluster rebuild-metadata` brings the volume back",
+                     options_.name, id.value)});
   }
   OUTCOME_ASSIGN(core::VolumeRecord record, decode_record(stored->value));
-  OUTCOME_ASSIGN(meta::VolumeSpec known, parse_value<meta::VolumeSpec>(context_.keys.spec(id), spec->value));
-  auto here = [&](NodeId node, PoolId pool) { return node == context_.self && pool == replica.pool; };
+  OUTCOME_ASSIGN(meta::VolumeSpec known,
+                 parse_value<meta::VolumeSpec>(context_.keys.spec(id), spec->value));
+  auto here = [&](NodeId node, PoolId pool) {
+    return node == context_.self && pool == replica.pool;
+  };
   const bool listed =
       std::any_of(record.replicas.begin(), record.replicas.end(),
                   [&](const auto& r) { return here(r.node, r.pool); }) ||
@@ -207,8 +215,8 @@ Outcome<> NodePresence::remove_unwanted(const LocalReplica& replica) {
     return ports_.replicas.set_spec(id, spec->value);
   }
   if (record.epoch < replica.epoch) {
-    return failure(Code::kConflict, "etcd has epoch {}, the replica {}: it is not removed", record.epoch.value,
-                   replica.epoch.value);
+    return failure(Code::kConflict, "etcd has epoch {}, the replica {}: it is not removed",
+                   record.epoch.value, replica.epoch.value);
   }
   if (unwanted_.insert(id).second) return {};
   LOG_INFO("volume {} no longer has a replica here: removing it", known.name());

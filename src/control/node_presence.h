@@ -33,8 +33,8 @@ struct PresenceOptions {
 
 class NodePresence {
  public:
-  NodePresence(const ControlContext& context, AlertBook& alerts, NodePorts ports, NodeIdentity identity,
-               PresenceOptions options)
+  NodePresence(const ControlContext& context, AlertBook& alerts, NodePorts ports,
+               NodeIdentity identity, PresenceOptions options)
       : context_(context),
         alerts_(alerts),
         ports_(ports),

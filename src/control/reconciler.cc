@@ -56,9 +56,10 @@ void Reconciler::note_offline_nodes(const ClusterView& view) {
     if (node.alive != noted) continue;
     meta::Node changed = node.node;
     changed.set_last_seen_unix_ms(node.alive ? 0 : context_.now_unix_ms());
-    auto done = context_.store.commit(Txn{}
-                                          .require(context_.keys.node(id), node.revision)
-                                          .put(context_.keys.node(id), changed.SerializeAsString()));
+    auto done =
+        context_.store.commit(Txn{}
+                                  .require(context_.keys.node(id), node.revision)
+                                  .put(context_.keys.node(id), changed.SerializeAsString()));
     if (done && !node.alive) LOG_WARN("node {} is offline", node.node.name());
     if (done && node.alive) LOG_INFO("node {} is back", node.node.name());
   }
@@ -73,7 +74,8 @@ void Reconciler::step(const VolumeView& volume, const ClusterView& view) {
 
 Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view) {
   const auto half_done_ms = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after).count());
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after)
+          .count());
   if (volume.spec.state() == meta::VolumeSpec::CREATING) {
     if (volume.spec.created_unix_ms() + half_done_ms > context_.now_unix_ms()) return {};
     LOG_INFO("volume {}: its creation did not end; it is undone", volume.spec.name());
@@ -84,7 +86,8 @@ Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view) {
     case VolumePlan::Step::kNothing: return {};
     case VolumePlan::Step::kAddReplica: {
       OUTCOME_ASSIGN(core::PlacementChoice place, ops_.find_place(volume, view));
-      LOG_INFO("volume {}: a new replica goes to {}", volume.spec.name(), view.topology.name(place.node));
+      LOG_INFO("volume {}: a new replica goes to {}", volume.spec.name(),
+               view.topology.name(place.node));
       return ops_.add_replica(volume, view.topology, place);
     }
     case VolumePlan::Step::kRemoveReplica:
@@ -105,19 +108,22 @@ Outcome<> Reconciler::finish_pending(const VolumeView& volume, core::MemberIndex
     OUTCOME_ASSIGN(auto node, context_.nodes.node(NodeId{pending.node()}));
     OUTCOME_TRY(node->ports().replicas.remove(volume.id(), PoolId{pending.pool()}));
   }
-  OUTCOME_TRY(update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
-    auto* pending = spec.mutable_pending();
-    pending->erase(std::remove_if(pending->begin(), pending->end(),
-                                  [&](const auto& replica) { return replica.index() == member; }),
-                   pending->end());
-    return true;
-  }));
+  OUTCOME_TRY(
+      update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
+        auto* pending = spec.mutable_pending();
+        pending->erase(
+            std::remove_if(pending->begin(), pending->end(),
+                           [&](const auto& replica) { return replica.index() == member; }),
+            pending->end());
+        return true;
+      }));
   return {};
 }
 
 void Reconciler::finish_snapshots(const VolumeView& volume) {
   const auto half_done_ms = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after).count());
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after)
+          .count());
   for (const auto& snapshot : volume.snapshots) {
     const bool creating = snapshot.state() == meta::Snapshot::CREATING &&
                           snapshot.created_unix_ms() + half_done_ms <= context_.now_unix_ms();

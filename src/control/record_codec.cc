@@ -98,8 +98,8 @@ Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
     out.replicas.push_back(entry);
   }
   for (const auto& snapshot : record.snapshots()) {
-    out.snapshots.push_back({SnapshotId{snapshot.id()}, snapshot.name(),
-                             snapshot.created_unix_ms(), snapshot.size_blocks()});
+    out.snapshots.push_back({SnapshotId{snapshot.id()}, snapshot.name(), snapshot.created_unix_ms(),
+                             snapshot.size_blocks()});
   }
   out.parent_volume = VolumeId{record.parent_volume()};
   out.parent_snapshot = SnapshotId{record.parent_snapshot()};
@@ -148,7 +148,8 @@ Outcome<CatalogContents> decode_catalog(std::string_view catalog) {
   CatalogContents out;
   OUTCOME_ASSIGN(out.record, from_proto(stored.record()));
   if (!parse(out.spec, stored.spec())) {
-    return failure(Code::kCorrupt, "the spec in a replica's catalog entry of volume {} can't be read",
+    return failure(Code::kCorrupt,
+                   "the spec in a replica's catalog entry of volume {} can't be read",
                    out.record.id.value);
   }
   return out;

@@ -32,7 +32,8 @@ TEST(RecordCodec, KeepsEveryField) {
 
 TEST(RecordCodec, RefusesDamagedBytes) {
   const std::string good = encode_record(sample());
-  for (size_t cut = 0; cut < good.size(); ++cut) decode_record(good.substr(0, cut));  // never a crash
+  for (size_t cut = 0; cut < good.size(); ++cut)
+    decode_record(good.substr(0, cut));  // never a crash
   EXPECT_EQ(decode_record("\xff\xff\xff").error().code, Code::kCorrupt);
   EXPECT_EQ(decode_record("").error().code, Code::kCorrupt);
   auto twice = sample();

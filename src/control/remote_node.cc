@@ -73,7 +73,8 @@ class RemoteReplicas final : public ReplicaPort {
   Outcome<std::vector<LocalReplica>> list() override {
     agent::NodeRequest request;
     request.mutable_list_replicas();
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().change));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().change));
     std::vector<LocalReplica> out;
     for (const auto& replica : response.replicas().replicas()) out.push_back(from_agent(replica));
     return out;
@@ -94,7 +95,8 @@ class RemoteAttach final : public AttachPort {
     body->set_volume_name(options.volume_name);
     body->set_take_over(options.take_over);
     body->set_accept_data_loss(options.accept_data_loss);
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().change));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().change));
     return from_agent(response.attached());
   }
   Outcome<> detach(VolumeId volume, bool force) override {
@@ -111,7 +113,8 @@ class RemoteAttach final : public AttachPort {
   Outcome<std::vector<AttachedVolume>> attached() override {
     agent::NodeRequest request;
     request.mutable_attached();
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
     std::vector<AttachedVolume> out;
     for (const auto& volume : response.attached_list().volumes()) out.push_back(from_agent(volume));
     return out;
@@ -171,19 +174,22 @@ class RemoteInspect final : public InspectPort {
   Outcome<VolumeRuntime> runtime(VolumeId volume) override {
     agent::NodeRequest request;
     request.mutable_runtime()->set_volume(volume.value);
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
     return from_agent(response.runtime());
   }
   Outcome<VolumeStats> stats(VolumeId volume) override {
     agent::NodeRequest request;
     request.mutable_stats()->set_volume(volume.value);
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
     return from_agent(response.stats());
   }
   Outcome<std::vector<std::pair<VolumeId, VolumeRuntime>>> runtimes() override {
     agent::NodeRequest request;
     request.mutable_runtimes();
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
     std::vector<std::pair<VolumeId, VolumeRuntime>> out;
     for (const auto& runtime : response.runtimes().runtimes()) {
       out.emplace_back(VolumeId{runtime.volume()}, from_agent(runtime));
@@ -225,7 +231,8 @@ class RemotePools final : public PoolPort {
   Outcome<std::vector<PoolInfo>> list() override {
     agent::NodeRequest request;
     request.mutable_list_pools();
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
     std::vector<PoolInfo> out;
     for (const auto& pool : response.pools().pools()) out.push_back(from_agent(pool));
     return out;
@@ -259,8 +266,10 @@ class RemoteMounts final : public MountPort {
   Outcome<std::vector<std::string>> mounts(const std::string& device) override {
     agent::NodeRequest request;
     request.mutable_mounts()->set_device(device);
-    OUTCOME_ASSIGN(agent::NodeResponse response, client_.exchange(request, client_.options().quick));
-    return std::vector<std::string>(response.paths().paths().begin(), response.paths().paths().end());
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().quick));
+    return std::vector<std::string>(response.paths().paths().begin(),
+                                    response.paths().paths().end());
   }
 
  private:

@@ -20,9 +20,9 @@ struct RemoteNodeOptions {
   std::string name;      // for messages
   std::string endpoint;  // address:9471
   std::string token;
-  Duration quick = 3s;        // questions
-  Duration change = 60s;      // attach, snapshot, create ...
-  Duration long_work = std::chrono::hours{6};    // check, deleting a large replica
+  Duration quick = 3s;                         // questions
+  Duration change = 60s;                       // attach, snapshot, create ...
+  Duration long_work = std::chrono::hours{6};  // check, deleting a large replica
 };
 
 std::shared_ptr<NodeHandle> make_remote_node(RemoteNodeOptions options);

@@ -40,7 +40,8 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
   OUTCOME_TRY(validate_name(snapshot.name(), "snapshot"));
   OUTCOME_TRY(validate_labels(request.labels()));
   if (volume.snapshots.size() >= context_.limits.snapshots_per_volume) {
-    return failure(Code::kLimit, "volume {} has {} snapshots already, which is the limit: delete some",
+    return failure(Code::kLimit,
+                   "volume {} has {} snapshots already, which is the limit: delete some",
                    volume.spec.name(), volume.snapshots.size());
   }
   const SnapshotId id{snapshot.id()};
@@ -56,8 +57,10 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
           .put(context_.keys.snapshot(id), snapshot.SerializeAsString())
           .put(context_.keys.spec(volume.id()), volume.spec.SerializeAsString()));
   if (!reserved && reserved.error().code == Code::kConflict) {
-    OUTCOME_ASSIGN(auto taken, load<meta::Name>(context_.store, context_.keys.name(snapshot.name())));
-    if (!taken) return failure(Code::kConflict, "volume {} was just changed: try again", volume.spec.name());
+    OUTCOME_ASSIGN(auto taken,
+                   load<meta::Name>(context_.store, context_.keys.name(snapshot.name())));
+    if (!taken)
+      return failure(Code::kConflict, "volume {} was just changed: try again", volume.spec.name());
     if (taken->value.volume() != volume.id().value || taken->value.snapshot() == 0) {
       return failure(Code::kAlreadyExists, "the name \"{}\" is taken", snapshot.name());
     }
@@ -67,7 +70,8 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
   }
   OUTCOME_TRY(reserved);
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
-  core::SnapshotRecord layer{id, snapshot.name(), snapshot.created_unix_ms(), volume.record.size_blocks};
+  core::SnapshotRecord layer{id, snapshot.name(), snapshot.created_unix_ms(),
+                             volume.record.size_blocks};
   auto serving = ops_.serving_node(volume, topology);
   Outcome<> frozen = serving ? (*serving)->ports().volumes.snapshot(volume.id(), layer)
                              : Outcome<>(tl::unexpected(serving.error()));
@@ -127,7 +131,8 @@ Outcome<> SnapshotManager::remove(const v1::DeleteSnapshotRequest& request) {
   if (!ref && ref.error().code == Code::kNotFound && request.allow_missing()) return {};
   OUTCOME_TRY(ref);
   if (ref->snapshot.value == 0) {
-    return failure(Code::kInvalidArgument, "\"{}\" is a volume, not a snapshot", request.snapshot());
+    return failure(Code::kInvalidArgument, "\"{}\" is a volume, not a snapshot",
+                   request.snapshot());
   }
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   auto clones = view.clones_of(ref->volume, ref->snapshot);
@@ -137,10 +142,11 @@ Outcome<> SnapshotManager::remove(const v1::DeleteSnapshotRequest& request) {
                    clones.size() > 1 ? fmt::format(" and {} more", clones.size() - 1) : "");
   }
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, ref->volume));
-  auto marked = update<meta::Snapshot>(context_.store, context_.keys.snapshot(ref->snapshot), [](auto& now) {
-    now.set_state(meta::Snapshot::DELETING);
-    return true;
-  });
+  auto marked =
+      update<meta::Snapshot>(context_.store, context_.keys.snapshot(ref->snapshot), [](auto& now) {
+        now.set_state(meta::Snapshot::DELETING);
+        return true;
+      });
   if (!marked && marked.error().code == Code::kNotFound && request.allow_missing()) return {};
   OUTCOME_TRY(marked);
   return finish(volume, *marked);

@@ -14,8 +14,10 @@ template <class Message>
 Outcome<Message> parse_value(const std::string& key, const std::string& bytes) {
   Message message;
   if (!message.ParseFromString(bytes)) {
-    return failure(Code::kCorrupt, "the value of {} in etcd can't be read ({} bytes): restore etcd, or "
-                                   "run `cleat cluster rebuild-metadata`", key, bytes.size());
+    return failure(Code::kCorrupt,
+                   "the value of {} in etcd can't be read ({} bytes): restore etcd, or "
+                   "run `cleat cluster rebuild-metadata`",
+                   key, bytes.size());
   }
   return message;
 }

@@ -27,12 +27,12 @@ Outcome<> validate_name(const std::string& name, const char* what) {
   size_t bad = name.find_first_not_of(kNameCharacters);
   if (bad != std::string::npos) {
     auto shown = static_cast<unsigned char>(name[bad]);
-    const std::string which = shown == ' '                   ? "a space"
+    const std::string which = shown == ' '                  ? "a space"
                               : shown > ' ' && shown < 0x7f ? fmt::format("'{}'", name[bad])
                                                             : fmt::format("the byte {:#x}", shown);
     return failure(Code::kInvalidArgument,
-                   "the {} name \"{}\" has {} in it: use letters, digits, '.', '_' and '-'", what, name,
-                   which);
+                   "the {} name \"{}\" has {} in it: use letters, digits, '.', '_' and '-'", what,
+                   name, which);
   }
   if (kLettersAndDigits.find(name[0]) == std::string_view::npos) {
     return failure(Code::kInvalidArgument, "the {} name \"{}\" must begin with a letter or a digit",
@@ -40,8 +40,8 @@ Outcome<> validate_name(const std::string& name, const char* what) {
   }
   if (name.find_first_not_of(kDigits) == std::string::npos) {
     return failure(Code::kInvalidArgument,
-                   "the {} name \"{}\" is all digits and would be taken for an id: add a letter", what,
-                   name);
+                   "the {} name \"{}\" is all digits and would be taken for an id: add a letter",
+                   what, name);
   }
   return {};
 }
@@ -53,26 +53,28 @@ Outcome<> validate_size(uint64_t size_bytes) {
   }
   if (size_bytes < kVolumeSizeMin || size_bytes > kVolumeSizeMax) {
     return failure(Code::kInvalidArgument, "the size must be from {} to {}, not {}",
-                   format_size(kVolumeSizeMin), format_size(kVolumeSizeMax), format_size(size_bytes));
+                   format_size(kVolumeSizeMin), format_size(kVolumeSizeMax),
+                   format_size(size_bytes));
   }
   return {};
 }
 
 Outcome<> validate_ha(uint32_t ha) {
   if (ha >= 1 && ha <= 3) return {};
-  return failure(Code::kInvalidArgument, "the HA level (number of replicas) must be 1, 2 or 3, not {}",
-                 ha);
+  return failure(Code::kInvalidArgument,
+                 "the HA level (number of replicas) must be 1, 2 or 3, not {}", ha);
 }
 
 Outcome<> validate_fs(const std::string& fs) {
   if (fs.empty() || fs == "ext4" || fs == "xfs" || fs == "none") return {};
-  return failure(Code::kInvalidArgument, "the file system \"{}\" is not known: use ext4, xfs or none",
-                 fs);
+  return failure(Code::kInvalidArgument,
+                 "the file system \"{}\" is not known: use ext4, xfs or none", fs);
 }
 
 Outcome<> validate_labels(const google::protobuf::Map<std::string, std::string>& labels) {
   if (labels.size() > kLabelsMax) {
-    return failure(Code::kLimit, "{} labels are too many, {} are allowed", labels.size(), kLabelsMax);
+    return failure(Code::kLimit, "{} labels are too many, {} are allowed", labels.size(),
+                   kLabelsMax);
   }
   for (const auto& [key, value] : labels) {
     if (key.empty() || key.size() > kLabelMax || value.size() > kLabelMax) {

@@ -11,7 +11,8 @@
 namespace cleat::control {
 namespace {
 
-int badness(const core::ReplicaRecord& replica, const VolumeView& volume, const Topology& topology) {
+int badness(const core::ReplicaRecord& replica, const VolumeView& volume,
+            const Topology& topology) {
   int out = 0;
   if (replica.state != core::ReplicaState::kInSync) out += 4;
   if (!topology.alive(replica.node)) out += 2;
@@ -21,11 +22,11 @@ int badness(const core::ReplicaRecord& replica, const VolumeView& volume, const 
 
 // Which replica to give up: not in sync, then offline, then not where it is attached; the newest of equals.
 core::MemberIndex worst_replica(const VolumeView& volume, const Topology& topology) {
-  auto worst = std::max_element(
-      volume.record.replicas.begin(), volume.record.replicas.end(), [&](const auto& a, const auto& b) {
-        return std::pair(badness(a, volume, topology), a.index) <
-               std::pair(badness(b, volume, topology), b.index);
-      });
+  auto worst = std::max_element(volume.record.replicas.begin(), volume.record.replicas.end(),
+                                [&](const auto& a, const auto& b) {
+                                  return std::pair(badness(a, volume, topology), a.index) <
+                                         std::pair(badness(b, volume, topology), b.index);
+                                });
   return worst == volume.record.replicas.end() ? core::kNoMember : worst->index;
 }
 
@@ -45,10 +46,11 @@ Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request
     OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, topology));
     OUTCOME_TRY(serving->ports().volumes.resize(volume.id(), blocks));
   }
-  OUTCOME_TRY(control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
-    spec.set_size_bytes(std::max<uint64_t>(spec.size_bytes(), request.size_bytes()));
-    return true;
-  }));
+  OUTCOME_TRY(control::update<meta::VolumeSpec>(
+      context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
+        spec.set_size_bytes(std::max<uint64_t>(spec.size_bytes(), request.size_bytes()));
+        return true;
+      }));
   return show(volume.id());
 }
 
@@ -56,7 +58,8 @@ Outcome<> VolumeManager::rename(const VolumeView& volume, const std::string& nam
   OUTCOME_TRY(validate_name(name, "volume"));
   if (name == volume.spec.name()) return {};
   if (volume.attached()) {
-    return failure(Code::kBusy, "volume {} is attached, and its device has its name: detach it to rename",
+    return failure(Code::kBusy,
+                   "volume {} is attached, and its device has its name: detach it to rename",
                    volume.spec.name());
   }
   meta::VolumeSpec spec = volume.spec;
@@ -71,7 +74,8 @@ Outcome<> VolumeManager::rename(const VolumeView& volume, const std::string& nam
       .put(context_.keys.spec(volume.id()), spec.SerializeAsString());
   auto done = context_.store.commit(txn);
   if (!done && done.error().code == Code::kConflict) {
-    return failure(Code::kAlreadyExists, "the name \"{}\" is taken, or the volume was just changed", name);
+    return failure(Code::kAlreadyExists, "the name \"{}\" is taken, or the volume was just changed",
+                   name);
   }
   OUTCOME_TRY(done);
   return {};
@@ -81,24 +85,28 @@ Outcome<v1::Volume> VolumeManager::update(const v1::UpdateVolumeRequest& request
   OUTCOME_TRY(validate_labels(request.labels()));
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   if (!request.name().empty()) OUTCOME_TRY(rename(volume, request.name()));
-  OUTCOME_TRY(control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
-    for (const auto& [key, value] : request.labels()) (*spec.mutable_labels())[key] = value;
-    for (const auto& key : request.remove_labels()) spec.mutable_labels()->erase(key);
-    if (request.io_priority() != v1::IO_PRIORITY_UNSPECIFIED) {
-      spec.set_io_priority(to_text(request.io_priority()));
-    }
-    if (request.io_profile() != v1::IO_PROFILE_UNSPECIFIED) {
-      spec.set_io_profile(to_text(request.io_profile()));
-    }
-    if (request.scale() != 0) spec.set_scale(request.scale());
-    return true;
-  }));
+  OUTCOME_TRY(control::update<meta::VolumeSpec>(
+      context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
+        for (const auto& [key, value] : request.labels()) (*spec.mutable_labels())[key] = value;
+        for (const auto& key : request.remove_labels()) spec.mutable_labels()->erase(key);
+        if (request.io_priority() != v1::IO_PRIORITY_UNSPECIFIED) {
+          spec.set_io_priority(to_text(request.io_priority()));
+        }
+        if (request.io_profile() != v1::IO_PROFILE_UNSPECIFIED) {
+          spec.set_io_profile(to_text(request.io_profile()));
+        }
+        if (request.scale() != 0) spec.set_scale(request.scale());
+        return true;
+      }));
   return show(volume.id());
 }
 
 Outcome<> VolumeManager::ha_up(const VolumeView& volume, uint32_t ha, const std::string& node) {
   VolumeView now = volume;
-  auto have = [&] { return static_cast<uint32_t>(now.record.replicas.size() + static_cast<size_t>(now.spec.pending_size())); };
+  auto have = [&] {
+    return static_cast<uint32_t>(now.record.replicas.size() +
+                                 static_cast<size_t>(now.spec.pending_size()));
+  };
   while (have() < ha) {
     OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
     std::optional<NodeId> wanted;
@@ -121,7 +129,8 @@ Outcome<> VolumeManager::ha_down(const VolumeView& volume, uint32_t ha, const st
       OUTCOME_ASSIGN(NodeId wanted, topology.resolve(node));
       auto found = std::find_if(now.record.replicas.begin(), now.record.replicas.end(),
                                 [&](const auto& replica) { return replica.node == wanted; });
-      if (found == now.record.replicas.end() && now.record.replicas.size() == volume.record.replicas.size()) {
+      if (found == now.record.replicas.end() &&
+          now.record.replicas.size() == volume.record.replicas.size()) {
         return failure(Code::kNotFound, "volume {} has no replica on {}", volume.spec.name(), node);
       }
       if (found != now.record.replicas.end()) member = found->index;
@@ -156,11 +165,12 @@ Outcome<v1::Volume> VolumeManager::ha_update(const v1::HaUpdateRequest& request)
   OUTCOME_TRY(validate_ha(ha));
   const uint32_t before = volume.spec.ha_level();
   auto set_level = [&](uint32_t level) {
-    return control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
-      if (spec.ha_level() == level) return false;
-      spec.set_ha_level(level);
-      return true;
-    });
+    return control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()),
+                                             [&](auto& spec) {
+                                               if (spec.ha_level() == level) return false;
+                                               spec.set_ha_level(level);
+                                               return true;
+                                             });
   };
   // The level first: what fails after it, the reconciler brings about. A refusal takes it back.
   OUTCOME_TRY(set_level(ha));
@@ -186,7 +196,8 @@ Outcome<v1::Volume> VolumeManager::ha_update(const v1::HaUpdateRequest& request)
 Outcome<v1::VolumeStatsResponse> VolumeManager::stats(const v1::VolumeStatsRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   if (!volume.attached()) {
-    return failure(Code::kBusy, "volume {} is not attached, so nothing is counted", volume.spec.name());
+    return failure(Code::kBusy, "volume {} is not attached, so nothing is counted",
+                   volume.spec.name());
   }
   OUTCOME_ASSIGN(auto node, context_.nodes.node(volume.record.primary));
   OUTCOME_ASSIGN(VolumeStats stats, node->ports().inspect.stats(volume.id()));
@@ -236,12 +247,16 @@ Outcome<v1::Volume> VolumeManager::salvage(const v1::SalvageVolumeRequest& reque
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   const std::string& name = volume.spec.name();
   if (!request.accept_data_loss()) {
-    return failure(Code::kBusy, "salvage of {} may lose acknowledged writes: say so with "
-                                "--accept-data-loss", name);
+    return failure(Code::kBusy,
+                   "salvage of {} may lose acknowledged writes: say so with "
+                   "--accept-data-loss",
+                   name);
   }
   if (usable_count(volume, topology) > 0) {
-    return failure(Code::kBusy, "volume {} has an in-sync replica on a node that is online: there is "
-                                "nothing to salvage, attach it", name);
+    return failure(Code::kBusy,
+                   "volume {} has an in-sync replica on a node that is online: there is "
+                   "nothing to salvage, attach it",
+                   name);
   }
   const core::ReplicaRecord* best = nullptr;
   for (const auto& replica : volume.record.replicas) {
@@ -261,9 +276,10 @@ Outcome<v1::Volume> VolumeManager::salvage(const v1::SalvageVolumeRequest& reque
   record.replicas = {*best};
   record.replicas.front().state = core::ReplicaState::kInSync;
   record.replicas.front().left_at = {};
-  OUTCOME_TRY(context_.store.commit(Txn{}
-                                        .require(context_.keys.record(volume.id()), volume.record_revision)
-                                        .put(context_.keys.record(volume.id()), encode_record(record))));
+  OUTCOME_TRY(
+      context_.store.commit(Txn{}
+                                .require(context_.keys.record(volume.id()), volume.record_revision)
+                                .put(context_.keys.record(volume.id()), encode_record(record))));
   LOG_WARN("volume {}: salvaged from the replica on {}, by a person's word", name,
            topology.name(best->node));
   return show(volume.id());

@@ -70,8 +70,7 @@ Outcome<meta::VolumeSpec> VolumeManager::make_spec(const v1::CreateVolumeRequest
 
 Outcome<v1::Volume> VolumeManager::create(const v1::CreateVolumeRequest& request) {
   OUTCOME_TRY(validate(request));
-  OUTCOME_ASSIGN(auto taken,
-                 load<meta::Name>(context_.store, context_.keys.name(request.name())));
+  OUTCOME_ASSIGN(auto taken, load<meta::Name>(context_.store, context_.keys.name(request.name())));
   if (taken && taken->value.snapshot() != 0) {
     return failure(Code::kAlreadyExists, "the name \"{}\" is taken by a snapshot", request.name());
   }
@@ -104,7 +103,8 @@ Outcome<v1::Volume> VolumeManager::create(const v1::CreateVolumeRequest& request
       .put(context_.keys.record(id), encode_record(volume.record));
   auto written = context_.store.commit(txn);
   if (!written && written.error().code == Code::kConflict) {
-    return failure(Code::kConflict, "the name \"{}\" was just taken by another create", request.name());
+    return failure(Code::kConflict, "the name \"{}\" was just taken by another create",
+                   request.name());
   }
   OUTCOME_TRY(written);
   volume.spec_revision = volume.record_revision = *written;
@@ -124,11 +124,13 @@ Outcome<> VolumeManager::finish_create(const VolumeView& volume) {
     return failure(made.error().code, "volume {} is not created, a replica failed: {}",
                    volume.spec.name(), made.error().message);
   }
-  OUTCOME_TRY(control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [](auto& now) {
-    if (now.state() != meta::VolumeSpec::CREATING) return false;
-    now.set_state(meta::VolumeSpec::UP);
-    return true;
-  }));
+  OUTCOME_TRY(control::update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()),
+                                                [](auto& now) {
+                                                  if (now.state() != meta::VolumeSpec::CREATING)
+                                                    return false;
+                                                  now.set_state(meta::VolumeSpec::UP);
+                                                  return true;
+                                                }));
   return {};
 }
 
@@ -141,10 +143,11 @@ Outcome<v1::Volume> VolumeManager::create_again(const v1::CreateVolumeRequest& r
                     volume.spec.labels_size() == static_cast<int>(request.labels().size()) &&
                     has_labels(volume.spec.labels(), request.labels());
   if (!same) {
-    return failure(Code::kAlreadyExists,
-                   "a volume named \"{}\" exists, with other values ({}, HA {}): choose another name, "
-                   "or delete it", request.name(), format_size(volume.spec.size_bytes()),
-                   volume.spec.ha_level());
+    return failure(
+        Code::kAlreadyExists,
+        "a volume named \"{}\" exists, with other values ({}, HA {}): choose another name, "
+        "or delete it",
+        request.name(), format_size(volume.spec.size_bytes()), volume.spec.ha_level());
   }
   if (volume.spec.state() == meta::VolumeSpec::CREATING) OUTCOME_TRY(finish_create(volume));
   return show(existing);
@@ -167,7 +170,9 @@ Outcome<v1::ListVolumesResponse> VolumeManager::list(const v1::ListVolumesReques
     OUTCOME_ASSIGN(parent, resolve_volume(context_, request.parent()));
   }
   v1::ListVolumesResponse out;
-  auto named = [&](const std::string& name) { return request.name().empty() || request.name() == name; };
+  auto named = [&](const std::string& name) {
+    return request.name().empty() || request.name() == name;
+  };
   for (const auto& [id, volume] : view.volumes) {
     if (node.value != 0 && !concerns(volume, node)) continue;
     const bool is_clone = parent.volume.value != 0 && volume.record.parent_volume == parent.volume;
@@ -196,7 +201,8 @@ void VolumeManager::fill_from_nodes(const VolumeView& volume, const ClusterView&
     if (runtime) fill_runtime(out, *runtime, view.topology);
   }
   for (auto& replica : *out.mutable_replicas()) {
-    const core::ReplicaRecord* record = volume.record.find(static_cast<core::MemberIndex>(replica.index()));
+    const core::ReplicaRecord* record =
+        volume.record.find(static_cast<core::MemberIndex>(replica.index()));
     if (record == nullptr || !view.topology.alive(record->node)) continue;
     auto node = context_.nodes.node(record->node);
     if (!node) continue;
@@ -208,12 +214,14 @@ void VolumeManager::fill_from_nodes(const VolumeView& volume, const ClusterView&
     for (const auto& found : *local) {
       if (found.volume != volume.id()) continue;
       *replica.mutable_usage() = to_api(found.usage);
-      if (found.usage.used_bytes >= out.usage().used_bytes()) *out.mutable_usage() = replica.usage();
+      if (found.usage.used_bytes >= out.usage().used_bytes())
+        *out.mutable_usage() = replica.usage();
     }
   }
   if (!out.has_attachment()) return;
   auto node = context_.nodes.node(volume.record.primary);
-  if (!node || out.attachment().device().empty() || !view.topology.alive(volume.record.primary)) return;
+  if (!node || out.attachment().device().empty() || !view.topology.alive(volume.record.primary))
+    return;
   auto paths = (*node)->mounts().mounts(out.attachment().device());
   if (!paths) return;
   for (auto& path : *paths) out.mutable_attachment()->add_mount_paths(std::move(path));
@@ -229,7 +237,8 @@ Outcome<v1::Volume> VolumeManager::inspect(const v1::InspectVolumeRequest& reque
   }
   const VolumeView& volume = found->second;
   auto add_clones = [&](v1::Volume& out, SnapshotId snapshot) {
-    for (const auto* clone : view.clones_of(ref.volume, snapshot)) out.add_clones(clone->spec.name());
+    for (const auto* clone : view.clones_of(ref.volume, snapshot))
+      out.add_clones(clone->spec.name());
   };
   if (ref.snapshot.value != 0) {
     for (const auto& snapshot : volume.snapshots) {
@@ -249,7 +258,8 @@ Outcome<v1::Volume> VolumeManager::inspect(const v1::InspectVolumeRequest& reque
   if (parent != view.volumes.end()) {
     out.set_parent_volume(parent->second.spec.name());
     for (const auto& snapshot : parent->second.snapshots) {
-      if (snapshot.id() == volume.record.parent_snapshot.value) out.set_parent_snapshot(snapshot.name());
+      if (snapshot.id() == volume.record.parent_snapshot.value)
+        out.set_parent_snapshot(snapshot.name());
     }
   }
   fill_from_nodes(volume, view, out);
@@ -263,21 +273,23 @@ Outcome<> VolumeManager::remove(const v1::DeleteVolumeRequest& request) {
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   const std::string& name = volume.spec.name();
   if (volume.attached()) {
-    return failure(Code::kBusy, "volume {} is attached on {}: detach it first (`cleat host detach {}`)",
-                   name, view.topology.name(volume.record.primary), name);
+    return failure(Code::kBusy,
+                   "volume {} is attached on {}: detach it first (`cleat host detach {}`)", name,
+                   view.topology.name(volume.record.primary), name);
   }
   if (volume.spec.sticky()) return failure(Code::kBusy, "volume {} is protected (sticky)", name);
   auto clones = view.clones_of(volume.id());
   if (!clones.empty()) {
-    return failure(Code::kBusy, "volume {} has {} clone{} ({}): delete {} first", name, clones.size(),
-                   clones.size() == 1 ? "" : "s", clones.front()->spec.name(),
+    return failure(Code::kBusy, "volume {} has {} clone{} ({}): delete {} first", name,
+                   clones.size(), clones.size() == 1 ? "" : "s", clones.front()->spec.name(),
                    clones.size() == 1 ? "it" : "them");
   }
   if (!volume.snapshots.empty() && !request.with_snapshots()) {
-    return failure(Code::kBusy, "volume {} has {} snapshot{} ({}): delete {} first, or delete it with "
-                                "its snapshots", name, volume.snapshots.size(),
-                   volume.snapshots.size() == 1 ? "" : "s", volume.snapshots.front().name(),
-                   volume.snapshots.size() == 1 ? "it" : "them");
+    return failure(Code::kBusy,
+                   "volume {} has {} snapshot{} ({}): delete {} first, or delete it with "
+                   "its snapshots",
+                   name, volume.snapshots.size(), volume.snapshots.size() == 1 ? "" : "s",
+                   volume.snapshots.front().name(), volume.snapshots.size() == 1 ? "it" : "them");
   }
   if (volume.record.primary.value != 0) {  // open to heal only
     auto serving = ops_.serving_node(volume, view.topology);

@@ -42,13 +42,16 @@ bool surely_failed(Code code) {
 
 }  // namespace
 
-Outcome<NodeId> VolumeOps::serving_node_id(const VolumeView& volume, const Topology& topology) const {
+Outcome<NodeId> VolumeOps::serving_node_id(const VolumeView& volume,
+                                           const Topology& topology) const {
   const NodeId primary = volume.record.primary;
   if (volume.attached()) {
     if (topology.alive(primary)) return primary;
-    return failure(Code::kUnreachable,
-                   "volume {} is attached on {}, which is offline: wait for it, or take the volume over "
-                   "with `cleat host attach --force`", volume.spec.name(), topology.name(primary));
+    return failure(
+        Code::kUnreachable,
+        "volume {} is attached on {}, which is offline: wait for it, or take the volume over "
+        "with `cleat host attach --force`",
+        volume.spec.name(), topology.name(primary));
   }
   if (primary.value != 0 && topology.alive(primary)) return primary;
   NodeId found;
@@ -79,7 +82,8 @@ Outcome<std::vector<core::PlacementChoice>> VolumeOps::find_places(
   return std::move(result.choices);
 }
 
-Outcome<core::PlacementChoice> VolumeOps::find_place(const VolumeView& volume, const ClusterView& view,
+Outcome<core::PlacementChoice> VolumeOps::find_place(const VolumeView& volume,
+                                                     const ClusterView& view,
                                                      std::optional<NodeId> wanted) const {
   core::PlacementRequest request;
   request.size_bytes = volume.record.size_blocks * kBlockSize;
@@ -115,14 +119,16 @@ Outcome<> VolumeOps::forget_pending(VolumeId volume, core::MemberIndex member) {
 Outcome<> VolumeOps::add_replica(const VolumeView& volume, const Topology& topology,
                                  core::PlacementChoice place) {
   OUTCOME_ASSIGN(auto serving, serving_node(volume, topology));
-  core::ReplicaRecord replica{free_index(volume), place.node, place.pool, core::ReplicaState::kNew, {}};
+  core::ReplicaRecord replica{
+      free_index(volume), place.node, place.pool, core::ReplicaState::kNew, {}};
   meta::VolumeSpec spec = volume.spec;
   meta::Replica pending = to_proto(replica);
   pending.set_pending_since_unix_ms(context_.now_unix_ms());
   *spec.add_pending() = pending;
-  OUTCOME_TRY(context_.store.commit(Txn{}
-                                        .require(context_.keys.spec(volume.id()), volume.spec_revision)
-                                        .put(context_.keys.spec(volume.id()), spec.SerializeAsString())));
+  OUTCOME_TRY(
+      context_.store.commit(Txn{}
+                                .require(context_.keys.spec(volume.id()), volume.spec_revision)
+                                .put(context_.keys.spec(volume.id()), spec.SerializeAsString())));
   core::VolumeRecord record = volume.record;
   record.replicas.push_back(replica);
   OUTCOME_ASSIGN(auto node, context_.nodes.node(place.node));

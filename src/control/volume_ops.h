@@ -15,11 +15,13 @@ class VolumeOps {
 
   // Where VolumePort and check() are called: the primary's node, else one with an in-sync replica, this
   // one first. kUnreachable says which nodes would be needed.
-  Outcome<std::shared_ptr<NodeHandle>> serving_node(const VolumeView& volume, const Topology& topology);
+  Outcome<std::shared_ptr<NodeHandle>> serving_node(const VolumeView& volume,
+                                                    const Topology& topology);
   Outcome<NodeId> serving_node_id(const VolumeView& volume, const Topology& topology) const;
 
   // A new replica at `place`: created there, then added to the record by the serving node.
-  Outcome<> add_replica(const VolumeView& volume, const Topology& topology, core::PlacementChoice place);
+  Outcome<> add_replica(const VolumeView& volume, const Topology& topology,
+                        core::PlacementChoice place);
   // kConflict when it is the last one in sync.
   Outcome<> remove_replica(const VolumeView& volume, const Topology& topology,
                            core::MemberIndex member);

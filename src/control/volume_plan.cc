@@ -6,12 +6,14 @@ namespace cleat::control {
 namespace {
 
 uint64_t to_ms(Duration duration) {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
 
 }  // namespace
 
-bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits, uint64_t now_unix_ms) {
+bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits,
+             uint64_t now_unix_ms) {
   const NodeView* view = topology.find(node);
   if (view == nullptr) return true;
   if (view->alive || view->node.maintenance()) return false;
@@ -24,8 +26,8 @@ bool is_leaving(NodeId node, const Topology& topology) {
   return view == nullptr || view->node.decommissioning();
 }
 
-VolumePlan plan_volume(const VolumeView& volume, const Topology& topology, const ControlLimits& limits,
-                       uint64_t now_unix_ms) {
+VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
+                       const ControlLimits& limits, uint64_t now_unix_ms) {
   using Step = VolumePlan::Step;
   if (volume.spec.state() != meta::VolumeSpec::UP) return {};
   for (const auto& pending : volume.spec.pending()) {
@@ -40,7 +42,8 @@ VolumePlan plan_volume(const VolumeView& volume, const Topology& topology, const
   bool behind = false;
   const core::ReplicaRecord* bad = nullptr;
   for (const auto& replica : volume.record.replicas) {
-    if (is_leaving(replica.node, topology) || is_gone(replica.node, topology, limits, now_unix_ms)) {
+    if (is_leaving(replica.node, topology) ||
+        is_gone(replica.node, topology, limits, now_unix_ms)) {
       bad = &replica;
       continue;
     }

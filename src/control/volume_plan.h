@@ -20,10 +20,11 @@ struct VolumePlan {
 
 // A replica counts unless its node leaves the cluster, or has been offline for longer than the delay
 // without being in maintenance. One step at a time, and a removal only when enough others are in sync.
-VolumePlan plan_volume(const VolumeView& volume, const Topology& topology, const ControlLimits& limits,
-                       uint64_t now_unix_ms);
+VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
+                       const ControlLimits& limits, uint64_t now_unix_ms);
 // Offline for longer than the delay, or unknown.
-bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits, uint64_t now_unix_ms);
+bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits,
+             uint64_t now_unix_ms);
 bool is_leaving(NodeId node, const Topology& topology);
 
 }  // namespace cleat::control

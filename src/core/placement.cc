@@ -28,7 +28,8 @@ bool has_free_space(const PlacementLimits& limits, const PoolCandidate& pool) {
 
 bool within_overcommit(const PlacementRequest& request, const PlacementLimits& limits,
                        const PoolCandidate& pool) {
-  double sum = static_cast<double>(pool.provisioned_bytes) + static_cast<double>(request.size_bytes);
+  double sum =
+      static_cast<double>(pool.provisioned_bytes) + static_cast<double>(request.size_bytes);
   return sum <= limits.overcommit * static_cast<double>(pool.capacity_bytes);
 }
 
@@ -58,8 +59,8 @@ auto rank(const PoolCandidate& pool, const PlacementRequest& request,
           const std::vector<const PoolCandidate*>& others) {
   auto preferred = std::find(request.preferred.begin(), request.preferred.end(), pool.node);
   Crowding crowd = crowding(pool, others);
-  return std::tuple(preferred - request.preferred.begin(), crowd.zone, crowd.rack, -free_share(pool),
-                    pool.pool.value);
+  return std::tuple(preferred - request.preferred.begin(), crowd.zone, crowd.rack,
+                    -free_share(pool), pool.pool.value);
 }
 
 std::vector<const PoolCandidate*> fitting(const PlacementRequest& request,
@@ -90,7 +91,8 @@ std::vector<const PoolCandidate*> places_of(const std::vector<NodeId>& nodes,
                                             const std::vector<PoolCandidate>& pools) {
   std::vector<const PoolCandidate*> out;
   for (NodeId node : nodes) {
-    auto found = std::find_if(pools.begin(), pools.end(), [&](const auto& p) { return p.node == node; });
+    auto found =
+        std::find_if(pools.begin(), pools.end(), [&](const auto& p) { return p.node == node; });
     if (found != pools.end()) out.push_back(&*found);
   }
   return out;

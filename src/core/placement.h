@@ -31,12 +31,12 @@ struct PoolCandidate {
 struct PlacementRequest {
   uint32_t count = 1;
   uint64_t size_bytes = 0;
-  std::vector<NodeId> preferred = {};   // first choice, in this order
+  std::vector<NodeId> preferred = {};  // first choice, in this order
   bool only_preferred = false;
-  std::string pool_class = {};     // empty: any
+  std::string pool_class = {};          // empty: any
   std::vector<std::string> racks = {};  // empty: any
   std::vector<std::string> zones = {};
-  std::vector<NodeId> taken = {};       // nodes that have a replica of the volume already
+  std::vector<NodeId> taken = {};  // nodes that have a replica of the volume already
 };
 
 struct PlacementLimits {
@@ -55,8 +55,8 @@ struct PlacementResult {
   std::vector<PlacementChoice> choices;
   uint32_t pools = 0;
   uint32_t unusable = 0;
-  uint32_t filtered = 0;   // class, rack, zone or node not wanted
-  uint32_t full = 0;       // no free space
+  uint32_t filtered = 0;  // class, rack, zone or node not wanted
+  uint32_t full = 0;      // no free space
   uint32_t overcommitted = 0;
   uint32_t same_node = 0;  // the node has a replica already
 };

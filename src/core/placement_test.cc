@@ -34,7 +34,8 @@ TEST(Placement, PreferredNodesComeFirstInTheirOrder) {
 
 TEST(Placement, TheEmptierPoolWins) {
   PlacementRequest request{.count = 1, .size_bytes = kGiB};
-  EXPECT_EQ(nodes_of(place(request, {pool(1, 1, 50), pool(2, 2, 80)}, {})), std::vector<uint64_t>{2});
+  EXPECT_EQ(nodes_of(place(request, {pool(1, 1, 50), pool(2, 2, 80)}, {})),
+            std::vector<uint64_t>{2});
 }
 
 TEST(Placement, SpreadsOverZonesThenRacks) {

@@ -14,7 +14,7 @@ Outcome<> up(FakeState& state) {
 
 class FakeReplicas final : public ReplicaPort {
  public:
-  explicit FakeReplicas(FakeState& state) : state_(state) {}
+  FakeReplicas(FakeState& state, RecordStore& records) : state_(state), records_(records) {}
   Outcome<> create(const core::VolumeRecord& record, core::MemberIndex member,
                    const std::string& spec) override {
     Guard lock(state_.mutex);
@@ -24,11 +24,8 @@ class FakeReplicas final : public ReplicaPort {
     }
     const auto* replica = record.find(member);
     if (!state_.pools.contains(replica->pool)) return failure(Code::kNotFound, "no such pool");
-    const bool clone = record.parent_volume.value != 0 && replica->state == core::ReplicaState::kInSync;
-    auto parent = state_.replicas.find(record.parent_volume);
-    if (clone && (parent == state_.replicas.end() ||
-                  !parent->second.snapshots.contains(record.parent_snapshot))) {
-      return failure(Code::kNotFound, "no such snapshot here");
+    if (record.parent_volume.value != 0 && replica->state == core::ReplicaState::kInSync) {
+      OUTCOME_TRY(check_base(record));
     }
     auto& stored = state_.replicas[record.id];
     stored.pool = replica->pool;
@@ -48,7 +45,8 @@ class FakeReplicas final : public ReplicaPort {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
     auto found = state_.replicas.find(volume);
-    if (found != state_.replicas.end()) found->second.catalog = replace_spec(found->second.catalog, spec);
+    if (found != state_.replicas.end())
+      found->second.catalog = replace_spec(found->second.catalog, spec);
     return {};
   }
   Outcome<std::vector<LocalReplica>> list() override {
@@ -56,13 +54,25 @@ class FakeReplicas final : public ReplicaPort {
     OUTCOME_TRY(up(state_));
     std::vector<LocalReplica> out;
     for (const auto& [id, replica] : state_.replicas) {
-      out.push_back({id, replica.pool, replica.size_blocks, replica.epoch, replica.catalog, {4096, 0, 0, 0}});
+      out.push_back(
+          {id, replica.pool, replica.size_blocks, replica.epoch, replica.catalog, {4096, 0, 0, 0}});
     }
     return out;
   }
 
  private:
+  Outcome<> check_base(const core::VolumeRecord& record) {
+    if (!state_.replicas.contains(record.parent_volume)) {
+      return failure(Code::kNotFound, "no replica of the parent here");
+    }
+    OUTCOME_ASSIGN(auto parent, records_.load(record.parent_volume));
+    for (const auto& snapshot : parent.value.snapshots) {
+      if (snapshot.id == record.parent_snapshot) return {};
+    }
+    return failure(Code::kNotFound, "no such snapshot here");
+  }
   FakeState& state_;
+  RecordStore& records_;
 };
 
 // Opens, changes and closes the record as a real node does: by compare-and-set.
@@ -85,7 +95,6 @@ class FakeVolumes final : public VolumePort {
     found->second.catalog = replace_record(found->second.catalog, record.value);
     found->second.epoch = std::max(found->second.epoch, record.value.epoch);
     found->second.size_blocks = record.value.size_blocks;
-    for (const auto& snapshot : record.value.snapshots) found->second.snapshots.insert(snapshot.id);
     return {};
   }
   Outcome<> snapshot(VolumeId volume, const core::SnapshotRecord& snapshot) override {
@@ -198,7 +207,8 @@ class FakeInspect final : public InspectPort {
     OUTCOME_TRY(up(state_));
     auto attached = state_.attached.find(volume);
     const bool healing = state_.healing.contains(volume);
-    if (attached == state_.attached.end() && !healing) return failure(Code::kNotFound, "it is not open here");
+    if (attached == state_.attached.end() && !healing)
+      return failure(Code::kNotFound, "it is not open here");
     VolumeRuntime out;
     out.open = true;
     out.attached = attached != state_.attached.end();
@@ -241,7 +251,9 @@ class FakePools final : public PoolPort {
   Outcome<PoolInfo> create(PoolId pool, const PoolCreate& options) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
-    PoolInfo out{pool, options.path, options.pool_class, options.size_bytes, 0, options.size_bytes, false, {}};
+    PoolInfo out{
+        pool, options.path, options.pool_class, options.size_bytes, 0, options.size_bytes, false,
+        {}};
     return state_.pools[pool] = out;
   }
   Outcome<> remove(PoolId pool) override {
@@ -293,7 +305,7 @@ class FakeMounts final : public MountPort {
 
 struct FakeNode::Ports {
   Ports(FakeState& state, RecordStore& records)
-      : replicas(state),
+      : replicas(state, records),
         volumes(state, records),
         attach(state, volumes),
         inspect(state, records),

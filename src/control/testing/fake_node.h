@@ -22,7 +22,6 @@ struct FakeState {
     std::string catalog;
     Epoch epoch;
     uint64_t size_blocks = 0;
-    std::set<SnapshotId> snapshots;
   };
   std::recursive_mutex mutex;
   NodeId id;
@@ -32,9 +31,9 @@ struct FakeState {
   std::set<VolumeId> healing;
   std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
   std::map<std::string, std::set<std::string>> mounts;  // device -> paths
-  bool down = false;            // every call fails with kUnreachable
-  Code create_fails{};          // the next create() of a replica fails with it
-  Code volume_call_fails{};     // the next VolumePort call
+  bool down = false;                                    // every call fails with kUnreachable
+  Code create_fails{};       // the next create() of a replica fails with it
+  Code volume_call_fails{};  // the next VolumePort call
 };
 
 class FakeNode final : public NodeHandle {

@@ -57,12 +57,13 @@ class TestEtcd {
   void start() {
     const std::string client = "http://" + endpoint();
     const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
-    auto pid = start_child({.argv = {"etcd", "--name", "t", "--data-dir", directory_.path() + "/data",
-                                     "--listen-client-urls", client, "--advertise-client-urls", client,
-                                     "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                                     "--initial-cluster", "t=" + peer, "--logger", "zap"},
-                            .log_file = directory_.path() + "/log",
-                            .output_fd = -1});
+    auto pid =
+        start_child({.argv = {"etcd", "--name", "t", "--data-dir", directory_.path() + "/data",
+                              "--listen-client-urls", client, "--advertise-client-urls", client,
+                              "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                              "--initial-cluster", "t=" + peer, "--logger", "zap"},
+                     .log_file = directory_.path() + "/log",
+                     .output_fd = -1});
     ASSERT_TRUE(pid) << pid.error().message;
     pid_ = *pid;
     for (int i = 0; i < 100; ++i) {
@@ -96,7 +97,8 @@ class TestEtcd {
 // True when `condition` holds within `limit`.
 template <class Condition>
 bool eventually(Condition condition, Duration limit = 10s) {
-  for (auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;) {
+  for (auto end = std::chrono::steady_clock::now() + limit;
+       std::chrono::steady_clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::sleep_for(20ms);
   }

@@ -1,0 +1,100 @@
+#include "control/host_manager.h"
+
+#include "control/testing/fake_cluster.h"
+
+namespace cleat::control {
+namespace {
+
+using HostTest = FakeCluster;
+
+TEST_F(HostTest, AttachIsRepeatableAndRefusedElsewhere) {
+  create("data1");
+  auto first = attach("data1", "n1");
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->attachment().device(), "/dev/cleat/data1");
+  EXPECT_EQ(first->epoch(), 1U);
+  EXPECT_TRUE(attach("data1", "n1"));
+  auto elsewhere = attach("data1", "n2");
+  EXPECT_EQ(elsewhere.error().code, Code::kBusy);
+  EXPECT_NE(elsewhere.error().message.find("attached on n1"), std::string::npos);
+  EXPECT_EQ(attach("data1", "n2", true).error().code, Code::kBusy)
+      << "n1 serves it: force is no help";
+}
+
+TEST_F(HostTest, AnOfflineNodesVolumeIsTakenOverOnlyWithForce) {
+  VolumeId id = create("data1", 3);
+  ASSERT_TRUE(attach("data1", "n1"));
+  kill(1);
+  auto refused = attach("data1", "n2");
+  EXPECT_EQ(refused.error().code, Code::kBusy);
+  EXPECT_NE(refused.error().message.find("--force"), std::string::npos);
+  auto taken = attach("data1", "n2", true);
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->epoch(), 2U);
+  EXPECT_EQ(record(id).primary, NodeId{2});
+}
+
+TEST_F(HostTest, ANodeThatAnswersNobodyIsTakenOverWithForceThoughItsLeaseLives) {
+  create("data1", 3);
+  ASSERT_TRUE(attach("data1", "n1"));
+  state(1).down = true;
+  EXPECT_EQ(attach("data1", "n2").error().code, Code::kBusy);
+  EXPECT_TRUE(attach("data1", "n2", true));
+}
+
+TEST_F(HostTest, AVolumeThatIsOnlyHealedIsAttachedAtOnce) {
+  VolumeId id = create("data1", 2);
+  ASSERT_TRUE(fakes[NodeId{1}]->ports().attach.heal(id));
+  EXPECT_EQ(inspect("data1").state(), v1::VOLUME_STATE_DETACHED);
+  EXPECT_TRUE(attach("data1", "n3"));
+}
+
+TEST_F(HostTest, DetachIsRepeatableAndRefusedWhileMounted) {
+  create("data1");
+  ASSERT_TRUE(attach("data1", "n1"));
+  v1::MountRequest mount;
+  mount.set_volume("data1");
+  mount.set_path("/mnt/data1");
+  auto mounted = hosts.mount(mount);
+  ASSERT_TRUE(mounted) << mounted.error().message;
+  EXPECT_TRUE(mounted->formatted());
+  EXPECT_EQ(mounted->fs(), "ext4");
+  EXPECT_EQ(inspect("data1").attachment().mount_paths(0), "/mnt/data1");
+  auto refused = detach("data1");
+  EXPECT_EQ(refused.error().code, Code::kBusy);
+  EXPECT_NE(refused.error().message.find("/mnt/data1"), std::string::npos);
+  v1::UnmountRequest unmount;
+  unmount.set_volume("data1");
+  ASSERT_TRUE(hosts.unmount(unmount));
+  EXPECT_TRUE(detach("data1"));
+  EXPECT_TRUE(detach("data1"));
+  EXPECT_EQ(inspect("data1").state(), v1::VOLUME_STATE_DETACHED);
+}
+
+TEST_F(HostTest, MountNeedsADeviceHere) {
+  create("data1");
+  v1::MountRequest mount;
+  mount.set_volume("data1");
+  mount.set_path("/mnt/x");
+  EXPECT_EQ(hosts.mount(mount).error().code, Code::kBusy);
+  v1::AttachRequest nbd;
+  nbd.set_volume("data1");
+  nbd.set_frontend(v1::FRONTEND_NBD);
+  ASSERT_EQ(hosts.attach(nbd)->attachment().uri(), "nbd+unix:///data1");
+  EXPECT_EQ(hosts.mount(mount).error().code, Code::kUnsupported);
+}
+
+TEST_F(HostTest, AMaintenanceNodeTakesNoAttach) {
+  create("data1");
+  v1::MaintenanceRequest in;
+  in.set_node("n2");
+  in.set_enter(true);
+  ASSERT_TRUE(nodes.maintenance(in));
+  EXPECT_EQ(attach("data1", "n2").error().code, Code::kBusy);
+  in.set_enter(false);
+  ASSERT_TRUE(nodes.maintenance(in));
+  EXPECT_TRUE(attach("data1", "n2"));
+}
+
+}  // namespace
+}  // namespace cleat::control
