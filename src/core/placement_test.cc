@@ -86,8 +86,8 @@ Case random_case(Random& random) {
     auto next = pool(i, 1 + random.below(6), random.below(100));
     next.usable = random.chance(0.8);
     next.pool_class = random.chance(0.5) ? "ssd" : "hdd";
-    next.zone = "z" + std::to_string(random.below(3));
-    next.rack = "r" + std::to_string(random.below(2));
+    next.zone = "z" + std::to_string(next.node.value % 3);
+    next.rack = "r" + std::to_string(next.node.value % 2);
     next.provisioned_bytes = random.below(450) * kGiB;
     out.pools.push_back(next);
   }
