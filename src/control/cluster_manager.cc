@@ -1,6 +1,7 @@
 #include "control/cluster_manager.h"
 
 #include <algorithm>
+#include <future>
 #include <set>
 
 #include "api/etcd.grpc.pb.h"
@@ -72,9 +73,13 @@ void ClusterManager::fill_metadata(v1::StatusResponse& out) {
   auto* to = out.mutable_metadata();
   to->set_embedded(state.embedded);
   for (const auto& endpoint : state.endpoints) to->add_endpoints(endpoint);
-  for (const auto& [name, endpoint] : state.members)
-    *to->add_members() = ask_member(name, endpoint);
+  // All at once: each may take its whole time limit.
+  std::vector<std::future<v1::MetadataMember>> members;
+  for (const auto& [name, endpoint] : state.members) {
+    members.push_back(std::async(std::launch::async, ask_member, name, endpoint));
+  }
   auto identity = context_.store.identity();
+  for (auto& member : members) *to->add_members() = member.get();
   to->set_reachable(identity.has_value());
   if (!identity) to->set_problem(identity.error().message);
   if (!state.problem.empty()) to->set_problem(state.problem);

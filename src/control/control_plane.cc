@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "common/check.h"
 #include "control/api_server.h"
@@ -22,6 +23,7 @@ namespace cleat::control {
 namespace {
 
 constexpr size_t kSecretBytesMin = 16;
+constexpr Duration kAdoptWait = 5s;
 
 uint64_t system_unix_ms() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -104,7 +106,10 @@ struct Serving {
           const ControlOptions& options, std::function<MetadataState()> metadata);
   Outcome<> start(Duration reconcile_period);
   void stop();
+  // After a refused join. Gives the other nodes, which were refused too, the time to come back.
+  Outcome<> adopt();
 
+  const ControlContext& context;
   std::shared_ptr<LocalNode> local;
   AlertBook alerts;
   VolumeManager volumes;
@@ -131,9 +136,10 @@ PresenceOptions presence_options(const ControlOptions& options) {
   return out;
 }
 
-Serving::Serving(const ControlContext& context, NodePorts ports, const NodeIdentity& identity,
+Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdentity& identity,
                  const ControlOptions& options, std::function<MetadataState()> metadata)
-    : local(std::make_shared<LocalNode>(ports)),
+    : context(shared),
+      local(std::make_shared<LocalNode>(ports)),
       alerts(context),
       volumes(context),
       snapshots(context, volumes),
@@ -148,11 +154,7 @@ Serving::Serving(const ControlContext& context, NodePorts ports, const NodeIdent
                 return state;
               }),
       reconciler(context, volumes, snapshots, alerts),
-      api({cluster, nodes, pools, volumes, snapshots, hosts, alerts,
-           [this]() -> Outcome<> {
-             if (presence.joined()) return {};
-             return presence.adopt();
-           }},
+      api({cluster, nodes, pools, volumes, snapshots, hosts, alerts, [this] { return adopt(); }},
           context.self, *local,
           {.socket_path = options.run_dir + "/cleatd.sock",
            .address = options.address,
@@ -163,6 +165,13 @@ Serving::Serving(const ControlContext& context, NodePorts ports, const NodeIdent
             .port = options.http_port,
             .token = control_token(options.secret),
             .more_metrics = options.more_metrics}) {}
+
+Outcome<> Serving::adopt() {
+  if (presence.joined()) return {};
+  OUTCOME_TRY(presence.adopt());
+  std::this_thread::sleep_for(kAdoptWait);
+  return {};
+}
 
 Outcome<> Serving::start(Duration reconcile_period) {
   OUTCOME_TRY(api.start());

@@ -63,6 +63,14 @@ Outcome<> HostManager::set_attachment(VolumeId volume, const meta::Attachment* a
   return {};
 }
 
+// An attach whose answer was lost may have happened: then the intent stays.
+void HostManager::take_back(const VolumeView& before, const Failure& why) {
+  if (why.code == Code::kUnreachable || why.code == Code::kTimedOut) return;
+  auto done = set_attachment(before.id(),
+                             before.spec.has_attachment() ? &before.spec.attachment() : nullptr);
+  if (!done) LOG_INFO("volume {}: {}", before.spec.name(), done.error().message);
+}
+
 Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
@@ -82,19 +90,27 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
     OUTCOME_ASSIGN(options.take_over, may_take_over(volume, topology, request.force()));
   }
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  OUTCOME_ASSIGN(AttachedVolume attached, handle->ports().attach.attach(volume.id(), options));
+  // Written before the device exists: a volume that has one is never taken for one that is only healed.
   meta::Attachment attachment;
   attachment.set_node(node.value);
-  attachment.set_frontend(static_cast<uint32_t>(attached.frontend));
-  attachment.set_device(attached.device);
-  attachment.set_uri(attached.uri);
+  attachment.set_frontend(static_cast<uint32_t>(options.frontend));
+  if (volume.attached() && volume.record.primary == node) attachment = volume.spec.attachment();
+  OUTCOME_TRY(set_attachment(volume.id(), &attachment));
+  auto attached = handle->ports().attach.attach(volume.id(), options);
+  if (!attached) {
+    take_back(volume, attached.error());
+    return tl::unexpected(attached.error());
+  }
+  attachment.set_frontend(static_cast<uint32_t>(attached->frontend));
+  attachment.set_device(attached->device);
+  attachment.set_uri(attached->uri);
   OUTCOME_TRY(set_attachment(volume.id(), &attachment));
   OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
   const v1::Volume shown = to_api(volume, topology);
   v1::AttachResponse out;
   *out.mutable_attachment() = shown.attachment();
-  out.mutable_attachment()->set_device(attached.device);
-  out.mutable_attachment()->set_uri(attached.uri);
+  out.mutable_attachment()->set_device(attached->device);
+  out.mutable_attachment()->set_uri(attached->uri);
   out.set_epoch(volume.record.epoch.value);
   out.set_data_local(shown.data_local());
   return out;

@@ -22,6 +22,7 @@ class HostManager {
   // Whether the volume may be taken from the node that the record names.
   Outcome<bool> may_take_over(const VolumeView& volume, const Topology& topology, bool force);
   Outcome<> set_attachment(VolumeId volume, const meta::Attachment* attachment);
+  void take_back(const VolumeView& before, const Failure& why);
   const ControlContext& context_;
 };
 

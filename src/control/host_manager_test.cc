@@ -21,6 +21,13 @@ TEST_F(HostTest, AttachIsRepeatableAndRefusedElsewhere) {
       << "n1 serves it: force is no help";
 }
 
+TEST_F(HostTest, AFailedAttachLeavesTheVolumeDetached) {
+  VolumeId id = create("data1");
+  state(1).volume_call_fails = Code::kIoError;
+  EXPECT_EQ(attach("data1", "n1").error().code, Code::kIoError);
+  EXPECT_FALSE(load_volume(context, id)->spec.has_attachment());
+}
+
 TEST_F(HostTest, AnOfflineNodesVolumeIsTakenOverOnlyWithForce) {
   VolumeId id = create("data1", 3);
   ASSERT_TRUE(attach("data1", "n1"));

@@ -31,7 +31,7 @@ void NodePresence::start() {
       auto done = run_once();
       if (!done) LOG_DEBUG("presence: {}", done.error().message);
       lock.lock();
-      wake_.wait_for(lock, options_.period, [this] { return stopping_; });
+      wake_.wait_for(lock, options_.period);
     }
   });
 }
@@ -64,9 +64,11 @@ Outcome<> NodePresence::adopt() {
   }
   OUTCOME_ASSIGN(NodeIdentity adopted, adopt_cluster(context_, known));
   OUTCOME_TRY(adopted.save(options_.data_dir));
+  OUTCOME_TRY(register_node());
   std::lock_guard lock(mutex_);
   identity_ = adopted;
   joined_ = true;
+  wake_.notify_all();
   return {};
 }
 
@@ -112,7 +114,6 @@ Outcome<> NodePresence::register_node() {
                    options_.name, named->value.id());
   }
   OUTCOME_ASSIGN(auto known, load<meta::Node>(context_.store, context_.keys.node(context_.self)));
-  if (started_unix_ms_ == 0) started_unix_ms_ = context_.now_unix_ms();
   meta::Node node = known ? known->value : meta::Node{};
   const std::string old_name = node.name();
   node.set_id(context_.self.value);
@@ -175,44 +176,50 @@ Outcome<> NodePresence::publish_pools() {
 
 Outcome<> NodePresence::keep_house() {
   OUTCOME_ASSIGN(auto replicas, ports_.replicas.list());
+  if (replicas.empty()) return {};
+  // A few range reads, however many replicas there are.
+  Wanted wanted;
+  OUTCOME_TRY(list_values(context_.keys.tombstones(), wanted.tombstones));
+  OUTCOME_TRY(list_values(context_.keys.specs(), wanted.specs));
+  OUTCOME_TRY(list_values(context_.keys.records(), wanted.records));
   for (const auto& replica : replicas) {
-    auto done = remove_unwanted(replica);
+    auto done = look_after(replica, wanted);
     if (!done) LOG_INFO("replica of volume {}: {}", replica.volume.value, done.error().message);
   }
   return {};
 }
 
-Outcome<> NodePresence::remove_unwanted(const LocalReplica& replica) {
+Outcome<> NodePresence::list_values(const std::string& prefix,
+                                    std::map<uint64_t, std::string>& out) {
+  OUTCOME_ASSIGN(Listing listing, context_.store.list(prefix));
+  for (auto& entry : listing.entries) {
+    if (auto id = Keys::id_of(entry.key)) out[*id] = std::move(entry.value);
+  }
+  return {};
+}
+
+Outcome<> NodePresence::look_after(const LocalReplica& replica, const Wanted& wanted) {
   const VolumeId id = replica.volume;
-  OUTCOME_ASSIGN(auto tombstone, context_.store.get(context_.keys.tombstone(id)));
-  if (tombstone) {
+  if (wanted.tombstones.contains(id.value)) {
     LOG_INFO("volume {} was deleted: removing its replica", id.value);
     return ports_.replicas.remove(id, replica.pool);
   }
-  OUTCOME_ASSIGN(auto spec, context_.store.get(context_.keys.spec(id)));
-  OUTCOME_ASSIGN(auto stored, context_.store.get(context_.keys.record(id)));
-  if (!stored || !spec) {
+  auto spec = wanted.specs.find(id.value);
+  auto stored = wanted.records.find(id.value);
+  if (spec == wanted.specs.end() || stored == wanted.records.end()) {
     return alerts_.raise(
         {meta::Alert::WARNING, "unknown_replica", "volume", Keys::text(id.value),
-         fmt::format("Node {} has a replica of volume {}, which etcd doesn't know: it is "
-                     "kept; `cleat cluster rebuild-metadata` brings the volume back",
+         fmt::format("Node {} has a replica of volume {}, which etcd doesn't know: it is kept; "
+                     "`cleat cluster rebuild-metadata` brings the volume back",
                      options_.name, id.value)});
   }
-  OUTCOME_ASSIGN(core::VolumeRecord record, decode_record(stored->value));
+  OUTCOME_ASSIGN(core::VolumeRecord record, decode_record(stored->second));
   OUTCOME_ASSIGN(meta::VolumeSpec known,
-                 parse_value<meta::VolumeSpec>(context_.keys.spec(id), spec->value));
-  auto here = [&](NodeId node, PoolId pool) {
-    return node == context_.self && pool == replica.pool;
-  };
-  const bool listed =
-      std::any_of(record.replicas.begin(), record.replicas.end(),
-                  [&](const auto& r) { return here(r.node, r.pool); }) ||
-      std::any_of(known.pending().begin(), known.pending().end(),
-                  [&](const auto& r) { return here(NodeId{r.node()}, PoolId{r.pool()}); });
-  if (listed) {
+                 parse_value<meta::VolumeSpec>(context_.keys.spec(id), spec->second));
+  if (is_listed(replica, record, known)) {
     unwanted_.erase(id);
-    if (catalog_spec(replica.catalog) == spec->value) return {};
-    return ports_.replicas.set_spec(id, spec->value);
+    if (catalog_spec(replica.catalog) == spec->second) return {};
+    return ports_.replicas.set_spec(id, spec->second);
   }
   if (record.epoch < replica.epoch) {
     return failure(Code::kConflict, "etcd has epoch {}, the replica {}: it is not removed",
@@ -223,6 +230,17 @@ Outcome<> NodePresence::remove_unwanted(const LocalReplica& replica) {
   OUTCOME_TRY(ports_.replicas.remove(id, replica.pool));
   unwanted_.erase(id);
   return {};
+}
+
+bool NodePresence::is_listed(const LocalReplica& replica, const core::VolumeRecord& record,
+                             const meta::VolumeSpec& spec) const {
+  auto here = [&](NodeId node, PoolId pool) {
+    return node == context_.self && pool == replica.pool;
+  };
+  return std::any_of(record.replicas.begin(), record.replicas.end(),
+                     [&](const auto& r) { return here(r.node, r.pool); }) ||
+         std::any_of(spec.pending().begin(), spec.pending().end(),
+                     [&](const auto& r) { return here(NodeId{r.node()}, PoolId{r.pool()}); });
 }
 
 }  // namespace cleat::control

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -39,7 +40,8 @@ class NodePresence {
         alerts_(alerts),
         ports_(ports),
         identity_(std::move(identity)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        started_unix_ms_(context.now_unix_ms()) {}
   ~NodePresence() { stop(); }
 
   void start();
@@ -59,14 +61,22 @@ class NodePresence {
   Outcome<> keep_lease();
   Outcome<> publish_pools();
   Outcome<> keep_house();
-  Outcome<> remove_unwanted(const LocalReplica& replica);
+  struct Wanted {  // by volume
+    std::map<uint64_t, std::string> tombstones;
+    std::map<uint64_t, std::string> specs;
+    std::map<uint64_t, std::string> records;
+  };
+  Outcome<> list_values(const std::string& prefix, std::map<uint64_t, std::string>& out);
+  Outcome<> look_after(const LocalReplica& replica, const Wanted& wanted);
+  bool is_listed(const LocalReplica& replica, const core::VolumeRecord& record,
+                 const meta::VolumeSpec& spec) const;
 
   const ControlContext& context_;
   AlertBook& alerts_;
   NodePorts ports_;
   NodeIdentity identity_;
   PresenceOptions options_;
-  uint64_t started_unix_ms_ = 0;
+  const uint64_t started_unix_ms_;
   std::unique_ptr<Lease> lease_;
   std::set<VolumeId> unwanted_;  // in the last pass
   int periods_ = 0;

@@ -8,16 +8,26 @@
 #include "control/volume_plan.h"
 
 namespace cleat::control {
+namespace {
+
+// With very many volumes a pass is work: at most one part in a hundred of a core goes to it.
+constexpr int kPausePerWork = 100;
+constexpr Duration kPauseMax = 30s;
+
+}  // namespace
 
 void Reconciler::start(Duration period) {
   thread_ = std::thread([this, period] {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       lock.unlock();
+      const auto begin = std::chrono::steady_clock::now();
       auto done = run_once();
       if (!done) LOG_INFO("reconciler: {}", done.error().message);
       lock.lock();
-      wake_.wait_for(lock, period, [this] { return stopping_; });
+      const Duration took = std::chrono::steady_clock::now() - begin;
+      wake_.wait_for(lock, std::max(period, std::min(kPauseMax, took * kPausePerWork)),
+                     [this] { return stopping_; });
     }
   });
 }

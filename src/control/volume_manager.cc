@@ -267,11 +267,31 @@ Outcome<v1::Volume> VolumeManager::inspect(const v1::InspectVolumeRequest& reque
 }
 
 Outcome<> VolumeManager::remove(const v1::DeleteVolumeRequest& request) {
+  constexpr int kTries = 3;  // a heal that begins or ends meanwhile is no reason to fail
+  for (int i = 1;; ++i) {
+    auto done = remove_once(request);
+    if (done || done.error().code != Code::kConflict || i == kTries) return done;
+  }
+}
+
+Outcome<> VolumeManager::remove_once(const v1::DeleteVolumeRequest& request) {
   auto found = load_volume(context_, request.volume());
   if (!found && found.error().code == Code::kNotFound && request.allow_missing()) return {};
   OUTCOME_ASSIGN(VolumeView volume, std::move(found));
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  OUTCOME_TRY(may_delete(volume, view, request.with_snapshots()));
+  if (volume.record.primary.value != 0) {
+    OUTCOME_TRY(stop_healing(volume, view.topology));
+    OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
+  }
+  return ops_.erase_volume(volume);
+}
+
+Outcome<> VolumeManager::may_delete(const VolumeView& volume, const ClusterView& view,
+                                    bool with_snapshots) const {
   const std::string& name = volume.spec.name();
+  auto them = [](size_t count) { return count == 1 ? "it" : "them"; };
+  auto plural = [](size_t count) { return count == 1 ? "" : "s"; };
   if (volume.attached()) {
     return failure(Code::kBusy,
                    "volume {} is attached on {}: detach it first (`cleat host detach {}`)", name,
@@ -281,22 +301,31 @@ Outcome<> VolumeManager::remove(const v1::DeleteVolumeRequest& request) {
   auto clones = view.clones_of(volume.id());
   if (!clones.empty()) {
     return failure(Code::kBusy, "volume {} has {} clone{} ({}): delete {} first", name,
-                   clones.size(), clones.size() == 1 ? "" : "s", clones.front()->spec.name(),
-                   clones.size() == 1 ? "it" : "them");
+                   clones.size(), plural(clones.size()), clones.front()->spec.name(),
+                   them(clones.size()));
   }
-  if (!volume.snapshots.empty() && !request.with_snapshots()) {
-    return failure(Code::kBusy,
-                   "volume {} has {} snapshot{} ({}): delete {} first, or delete it with "
-                   "its snapshots",
-                   name, volume.snapshots.size(), volume.snapshots.size() == 1 ? "" : "s",
-                   volume.snapshots.front().name(), volume.snapshots.size() == 1 ? "it" : "them");
+  const size_t snapshots = volume.snapshots.size();
+  if (snapshots != 0 && !with_snapshots) {
+    return failure(
+        Code::kBusy,
+        "volume {} has {} snapshot{} ({}): delete {} first, or delete it with its snapshots", name,
+        snapshots, plural(snapshots), volume.snapshots.front().name(), them(snapshots));
   }
-  if (volume.record.primary.value != 0) {  // open to heal only
-    auto serving = ops_.serving_node(volume, view.topology);
-    if (serving) OUTCOME_TRY((*serving)->ports().attach.detach(volume.id(), true));
-    OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
+  return {};
+}
+
+// The record names a primary and nobody asked for a device: it is open to heal, which ends here.
+Outcome<> VolumeManager::stop_healing(const VolumeView& volume, const Topology& topology) {
+  const NodeId primary = volume.record.primary;
+  if (!topology.alive(primary)) return {};
+  OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
+  auto runtime = node->ports().inspect.runtime(volume.id());
+  if (runtime && runtime->attached) {
+    return failure(Code::kBusy, "volume {} is attached on {}: detach it first", volume.spec.name(),
+                   topology.name(primary));
   }
-  return ops_.erase_volume(volume);
+  if (!runtime && runtime.error().code == Code::kNotFound) return {};
+  return node->ports().attach.detach(volume.id(), true);
 }
 
 }  // namespace cleat::control

@@ -34,6 +34,10 @@ class VolumeManager {
   Outcome<v1::Volume> create_again(const v1::CreateVolumeRequest& request, VolumeId existing);
   Outcome<meta::VolumeSpec> make_spec(const v1::CreateVolumeRequest& request,
                                       const Topology& topology) const;
+  Outcome<> remove_once(const v1::DeleteVolumeRequest& request);
+  Outcome<> may_delete(const VolumeView& volume, const ClusterView& view,
+                       bool with_snapshots) const;
+  Outcome<> stop_healing(const VolumeView& volume, const Topology& topology);
   Outcome<> rename(const VolumeView& volume, const std::string& name);
   Outcome<> ha_up(const VolumeView& volume, uint32_t ha, const std::string& node);
   Outcome<> ha_down(const VolumeView& volume, uint32_t ha, const std::string& node);

@@ -162,6 +162,44 @@ TEST_F(VolumeTest, DeleteLeavesNothingBehindAlsoWhereANodeWasDown) {
   EXPECT_EQ(keys_left(), before);
 }
 
+// Each of these changes the volume between the checks of a deletion and its transaction.
+TEST_F(VolumeTest, ADeletionLosesAgainstAnAttachASnapshotOrACloneThatCameFirst) {
+  VolumeOps ops(context);
+  VolumeId id = create("data1");
+  VolumeView before = *load_volume(context, id);
+  ASSERT_TRUE(attach("data1", "n1"));
+  EXPECT_EQ(ops.erase_volume(before).error().code, Code::kConflict);
+  ASSERT_TRUE(detach("data1"));
+  before = *load_volume(context, id);
+  ASSERT_TRUE(snapshot("data1", "s1"));
+  EXPECT_EQ(ops.erase_volume(before).error().code, Code::kConflict);
+  before = *load_volume(context, id);
+  ASSERT_TRUE(clone("s1", "copy"));
+  EXPECT_EQ(ops.erase_volume(before).error().code, Code::kConflict);
+  EXPECT_TRUE(state(1).replicas.contains(id));
+}
+
+TEST_F(VolumeTest, AHealingVolumeIsDeletedAndAnAttachedOneNever) {
+  VolumeId id = create("data1");
+  ASSERT_TRUE(fakes[NodeId{1}]->ports().attach.heal(id));
+  EXPECT_TRUE(remove("data1"));
+  id = create("data2");
+  ASSERT_TRUE(attach("data2", "n1"));
+  ASSERT_TRUE(update<meta::VolumeSpec>(store, keys.spec(id), [](auto& spec) {
+    spec.clear_attachment();  // as if the word of who attached it was lost
+    return true;
+  }));
+  EXPECT_EQ(remove("data2").error().code, Code::kBusy);
+}
+
+TEST_F(VolumeTest, DeleteWithMoreSnapshotsThanATransactionTakes) {
+  const size_t before = keys_left();
+  create("data1");
+  for (int i = 0; i < 150; ++i) ASSERT_TRUE(snapshot("data1", fmt::format("s{}", i)));
+  ASSERT_TRUE(remove("data1", true));
+  EXPECT_EQ(keys_left(), before);
+}
+
 TEST_F(VolumeTest, ResizeGrowsOnly) {
   VolumeId id = create("data1");
   v1::ResizeVolumeRequest in;
