@@ -1,0 +1,72 @@
+// The volumes that are open on this node: attached (with a device), or open without one for a while, to
+// heal or for one change.
+//
+// Threading: the loop. Calls for one volume are taken in turn.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/node_types.h"
+#include "engine/volume.h"
+#include "io/task_group.h"
+#include "node/device_server.h"
+
+namespace cleat::node {
+
+class Attachments {
+ public:
+  Attachments(engine::VolumeContext context, DeviceServer& fuse, DeviceServer& nbd);
+  ~Attachments();
+
+  io::Task<control::Outcome<control::AttachedVolume>> attach(VolumeId volume,
+                                                             control::AttachOptions options);
+  // A volume whose device an earlier process of this node served; the device is still there.
+  io::Task<control::Outcome<control::AttachedVolume>> resume(VolumeId volume,
+                                                             control::AttachOptions options);
+  io::Task<control::Outcome<>> detach(VolumeId volume, bool force);
+  io::Task<control::Outcome<>> heal(VolumeId volume);
+  std::vector<control::AttachedVolume> attached() const;
+
+  // Calls `change` with the volume open, which a detached one is for as long as that takes; with `heal`,
+  // until its replicas are in sync.
+  using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
+  io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
+  // Tells the device that its volume has grown.
+  io::Task<control::Outcome<>> resized(VolumeId volume);
+
+  // Null when it is not open.
+  engine::Volume* find(VolumeId volume);
+  const control::AttachedVolume* device(VolumeId volume) const;
+  std::vector<VolumeId> open_volumes() const;
+
+  // Orderly: every volume is detached; a device that is in use stays, without answers, for the next
+  // process (the keeper holds it).
+  io::Task<void> close();
+
+ private:
+  struct Entry;
+  class Turn;
+
+  io::Task<Turn> enter(VolumeId volume);
+  io::Task<control::Outcome<>> open(Entry& entry, engine::AttachRequest request);
+  io::Task<control::Outcome<>> shut(Entry& entry);
+  io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(
+      Entry& entry, control::AttachOptions options, engine::AttachRequest request);
+  io::Task<control::Outcome<>> withdraw(Entry& entry, bool force);
+  io::Task<void> heal_and_shut(VolumeId volume);
+  DeviceServer& server(control::Frontend frontend);
+
+  engine::VolumeContext context_;
+  DeviceServer& fuse_;
+  DeviceServer& nbd_;
+  io::TaskGroup group_;
+  bool closing_ = false;
+  absl::flat_hash_map<VolumeId, std::unique_ptr<Entry>> entries_;
+};
+
+}  // namespace cleat::node
