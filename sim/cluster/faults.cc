@@ -7,6 +7,18 @@
 #include "sim/cluster/cluster.h"
 
 namespace cleat::sim {
+namespace {
+
+// What a process had under way when it was killed: the kernel still does each block or does not, but tears
+// none. Only a loss of power does that.
+CrashPolicy keep_random_blocks(uint64_t seed) {
+  return [seed](size_t write, size_t sector) {
+    uint64_t block = sector / (kBlockSize / kSectorSize);
+    return Random(seed + write * 1'000'003 + block).chance(0.5);
+  };
+}
+
+}  // namespace
 
 io::Task<void> Cluster::nemesis() {
   Random& random = loop_.random();
@@ -47,7 +59,7 @@ void Cluster::kill_node(HostIndex host, bool power) {
     node.scratch.assign(scratch.size(), std::byte{0});
     history_.begin_segment(loop_.now());
   } else {
-    node.medium->kill_process(keep_random(seed));
+    node.medium->kill_process(keep_random_blocks(seed));
     node.scratch = std::move(scratch);
   }
   group_.spawn(bury(std::move(node.process)));

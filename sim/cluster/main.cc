@@ -153,6 +153,6 @@ int main(int argc, char** argv) {
     arguments.count = 1;
   }
   for (int signal_number : {SIGABRT, SIGSEGV, SIGALRM}) std::signal(signal_number, died);
-  spdlog::set_level(arguments.trace ? spdlog::level::info : spdlog::level::off);
+  spdlog::set_level(arguments.trace ? spdlog::level::debug : spdlog::level::off);
   return run(arguments);
 }

@@ -95,8 +95,13 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
 }
 
 io::Task<wire::Reply> EpochBlindHandler::handle(wire::Message request) {
-  Epoch stored = stored_(request.header.volume);
-  if (request.header.epoch < stored) request.header.epoch = stored;
+  if (request.header.type == wire::Type::kFence && request.header.epoch >= epoch_) {
+    epoch_ = request.header.epoch;
+    fence_ = request.header.fence;
+  } else if (request.header.epoch < epoch_) {
+    request.header.epoch = epoch_;
+    request.header.fence = fence_;
+  }
   io::Task<wire::Reply> task = service_.handle(std::move(request));
   wire::Reply reply = co_await std::move(task);
   co_return reply;

@@ -2,7 +2,6 @@
 // them. None of them is in the code that ships: they are wrappers around its ports.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -41,13 +40,13 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
 // For kIgnoreEpoch: the replicas' service behind a door that lets every epoch in.
 class EpochBlindHandler final : public wire::RequestHandler {
  public:
-  EpochBlindHandler(wire::RequestHandler& service, std::function<Epoch(VolumeId)> stored)
-      : service_(service), stored_(std::move(stored)) {}
+  explicit EpochBlindHandler(wire::RequestHandler& service) : service_(service) {}
   io::Task<wire::Reply> handle(wire::Message request) override;
 
  private:
   wire::RequestHandler& service_;
-  std::function<Epoch(VolumeId)> stored_;
+  Epoch epoch_;  // of the newest fence that passed
+  uint32_t fence_ = 0;
 };
 
 }  // namespace cleat::sim

@@ -41,11 +41,7 @@ Process::Process(ProcessContext context, HostIndex host, std::shared_ptr<Medium>
       registry_(context.meta, context.loop, host),
       peers_(executor_, buffers_, network_, identity_of(host, context.loop.random()), {}),
       service_(executor_, buffers_),
-      epoch_blind_(service_,
-                   [this](VolumeId volume) {
-                     store::ReplicaStore* store = service_.find(volume);
-                     return store == nullptr ? Epoch{} : store->epoch();
-                   }),
+      epoch_blind_(service_),
       server_(executor_, buffers_, identity_of(host, context.loop.random()), handler()),
       medium_(std::move(medium)),
       owned_disk_(std::make_unique<SimulatedDisk>(context.loop, medium_)),

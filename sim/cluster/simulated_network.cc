@@ -63,6 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       co_await fabric.loop_.sleep_until(to.coming.front().first);
       while (fabric.is_cut(to.host, self->end(1 - side).host) || !fabric.hosts_[to.host].up) {
         co_await fabric.changed_.wait();
+        co_await fabric.loop_.sleep(fabric.retransmission());
       }
       if (!self->alive(side)) {
         self->reset_end(1 - side);  // another process answers there now
@@ -194,6 +195,13 @@ Duration NetworkFabric::latency() {
     total += Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(faults_.slow_max.count()))));
   }
   return total;
+}
+
+// After a link is healed TCP sends again when its timer runs out, which it doubled meanwhile: what an old
+// connection still had to carry may arrive long after a new one has been made.
+Duration NetworkFabric::retransmission() {
+  auto most = static_cast<uint64_t>(Duration(faults_.retransmission_max).count());
+  return loop_.random().chance(0.5) ? Duration{} : Duration(static_cast<int64_t>(loop_.random().below(most)));
 }
 
 void NetworkFabric::end_process(HostIndex host, bool power_lost) {

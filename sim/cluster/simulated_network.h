@@ -26,6 +26,7 @@ struct NetworkFaults {
   Duration latency_max = 300us;
   double slow_chance = 0.001;  // of a message to take much longer
   Duration slow_max = 50ms;
+  Duration retransmission_max = 4s;  // after a cut
 };
 
 class Connection;
@@ -46,6 +47,7 @@ class NetworkFabric {
   NetworkFaults& faults() { return faults_; }
   SimulatedLoop& loop() { return loop_; }
   Duration latency();
+  Duration retransmission();
 
  private:
   friend class SimulatedNetwork;

@@ -44,7 +44,12 @@ io::Task<Result<Raised>> raise_epoch(VolumeContext& context, VolumeId volume,
       raised.record = VersionedRecord{std::move(next), *stored};
       co_return raised;
     }
-    if (stored.error().code != Code::kConflict) co_return fail(stored.error());
+    if (stored.error().code == Code::kConflict) continue;
+    // The answer was lost, or the change was: the record tells.
+    CO_TRY_ASSIGN(VersionedRecord found, co_await context.registry.load(volume));
+    if (found.record != next) co_return fail(stored.error());
+    raised.record = std::move(found);
+    co_return raised;
   }
   co_return fail(Code::kConflict, "other changes of the volume kept coming first; try again");
 }
@@ -80,11 +85,11 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   wire::Header generation;
   generation.type = wire::Type::kSetGeneration;
   generation.generation = membership_.clock().current();
-  co_await on_all(membership_.set().healthy(), generation);
+  CO_TRY(co_await on_all(membership_.set().healthy(), generation));
   CO_TRY(co_await make_equal(answers));
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
-  co_await on_all(membership_.set().healthy(), clear);
+  CO_TRY(co_await on_all(membership_.set().healthy(), clear));
   for (const FenceAnswer& answer : answers) {
     CO_TRY(co_await adjust_member(answer.reply.member, answer));
   }
@@ -206,15 +211,14 @@ io::Task<Result<void>> Volume::adjust_member(core::MemberIndex member, const Fen
   if (answer.size_blocks < record().size_blocks) {
     request.type = wire::Type::kResize;
     request.range.first = record().size_blocks;
-    co_await tell(member, request);
+    core::MemberSet alone;
+    alone.add(member);
+    CO_TRY(co_await on_all(alone, request));
   }
   for (SnapshotId snapshot : answer.snapshots) {
     auto known = [snapshot](const core::SnapshotRecord& s) { return s.id == snapshot; };
     if (std::ranges::any_of(record().snapshots, known)) continue;
-    request = {};
-    request.type = wire::Type::kDeleteSnapshot;
-    request.snapshot = snapshot;
-    group_.spawn(tell(member, request));
+    group_.spawn(forget_snapshot(member, snapshot));
   }
   if (gate_.aborted()) co_return fail(*gate_.aborted());
   co_return Result<void>{};

@@ -1,19 +1,22 @@
 #include "engine/members.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 
 namespace cleat::engine {
 
 Members::Members(io::Executor& executor, OperationGate& gate, MemberFactory factory)
-    : executor_(executor), gate_(gate), factory_(std::move(factory)) {}
+    : executor_(executor), gate_(gate), factory_(std::move(factory)), fenced_(executor) {}
 
 void Members::adopt(const core::VolumeRecord& record) {
   for (core::MemberIndex index = 0; index < members_.size(); ++index) {
     const core::ReplicaRecord* replica = record.find(index);
-    if (replica != nullptr && members_[index] == nullptr) members_[index] = factory_(*replica);
-    if (replica == nullptr && members_[index] != nullptr) {
-      members_[index]->give_up();
-      dropped_.push_back(std::move(members_[index]));
+    if (replica != nullptr && !knows(index)) members_[index].member = factory_(*replica);
+    if (replica == nullptr && knows(index)) {
+      members_[index].member->give_up();
+      dropped_.push_back(std::move(members_[index].member));
+      members_[index] = Slot{};
     }
   }
 }
@@ -23,45 +26,87 @@ void Members::set_epoch(VolumeId volume, Epoch epoch) {
   epoch_ = epoch;
 }
 
-void Members::fill(core::MemberIndex member, wire::Header& request) const {
+Result<void> Members::fill(core::MemberIndex member, wire::Header& request) const {
+  if (!knows(member)) return fail(Code::kNotFound, "the replica was taken out of the record");
   request.volume = volume_;
   request.epoch = epoch_;
   request.member = member;
   request.known_everywhere = gate_.known_everywhere();
+  if (request.type == wire::Type::kFence) return {};
+  request.fence = members_[member].fence;
+  if (request.fence == 0) return fail(Code::kNotInSync, "R4: the replica must be fenced first");
+  return {};
+}
+
+void Members::note(core::MemberIndex member, const wire::Header& request, TimePoint sent,
+                   const Result<void>& outcome) {
+  if (outcome) {
+    lease_.confirmed(member, sent);
+    if (request.type == wire::Type::kClearRecent) members_[member].recent_lost = false;
+    return;
+  }
+  bool unanswered = false;
+  switch (outcome.error().code) {
+    case Code::kUnreachable:
+    case Code::kTimedOut:
+    case Code::kClosed:
+    case Code::kNotInSync: unanswered = true; break;
+    default: break;
+  }
+  if (unanswered && members_[member].fence == request.fence) members_[member].fence = 0;
 }
 
 io::Task<Result<wire::Header>> Members::call(core::MemberIndex member, wire::Header request,
                                              ConstBuffer payload, MutableBuffer into,
                                              Duration timeout) {
-  if (!knows(member)) co_return fail(Code::kNotFound, "the replica was taken out of the record");
-  fill(member, request);
+  CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
-  auto reply = co_await members_[member]->call(request, payload, into, timeout);
-  if (reply) lease_.confirmed(member, sent);
+  auto reply = co_await members_[member].member->call(request, payload, into, timeout);
+  note(member, request, sent, reply ? Result<void>{} : fail(reply.error()));
   co_return reply;
 }
 
 io::Task<Result<Answer>> Members::query(core::MemberIndex member, wire::Header request,
                                         ConstBuffer payload, Duration timeout) {
-  if (!knows(member)) co_return fail(Code::kNotFound, "the replica was taken out of the record");
-  fill(member, request);
+  CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
-  auto answer = co_await members_[member]->query(request, payload, timeout);
-  if (answer) lease_.confirmed(member, sent);
+  auto answer = co_await members_[member].member->query(request, payload, timeout);
+  note(member, request, sent, answer ? Result<void>{} : fail(answer.error()));
   co_return answer;
 }
 
 io::Task<Result<FenceAnswer>> Members::fence(core::MemberIndex member, Duration timeout) {
   wire::Header request;
   request.type = wire::Type::kFence;
+  request.fence = ++last_fence_;
   CO_TRY_ASSIGN(Answer answer, co_await query(member, request, {}, timeout));
   CO_TRY_ASSIGN(FenceAnswer fenced, decode_fence(answer.payload));
+  Slot& slot = members_[member];
+  slot.fence = std::max(slot.fence, request.fence);
+  slot.recent_lost = fenced.reply.recent_lost;
   fenced.reply.member = member;
   if (fenced.reply.recent_lost) {
     CO_TRY_ASSIGN(fenced.reply.intent_regions,
                   co_await regions(member, wire::Type::kIntentRegions, Generation{}));
   }
   co_return fenced;
+}
+
+io::Task<Result<void>> Members::ready(core::MemberIndex member, Duration timeout) {
+  while (fencing_.contains(member)) co_await fenced_.wait();
+  Result<void> result;
+  if (knows(member) && members_[member].fence == 0) {
+    fencing_.add(member);
+    auto fenced = co_await fence(member, timeout);
+    fencing_.remove(member);
+    fenced_.notify_all();
+    if (!fenced) result = fail(fenced.error());
+  }
+  CO_TRY(result);
+  if (members_[member].recent_lost) {
+    co_return fail(Code::kCorrupt, "the replica lost power: writes that were not flushed may be missing");
+  }
+  co_return result;
 }
 
 io::Task<Result<std::vector<uint64_t>>> Members::regions(core::MemberIndex member, wire::Type type,
@@ -80,7 +125,7 @@ io::Task<Result<std::vector<uint64_t>>> Members::regions(core::MemberIndex membe
 }
 
 void Members::give_up(core::MemberIndex member) {
-  if (knows(member)) members_[member]->give_up();
+  if (knows(member)) members_[member].member->give_up();
 }
 
 }  // namespace cleat::engine

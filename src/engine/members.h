@@ -1,5 +1,9 @@
 // The replicas of a volume as its primary calls them, by index. Fills in what every message carries
-// (volume, epoch, member, what is known everywhere) and notes each answer for the lease (R5).
+// (volume, epoch, fence, member, what is known everywhere) and notes each answer for the lease (R5).
+//
+// A call that ended without an answer may still be done later, by whatever a lost connection delivers. So
+// the member is not called again before it has answered a new fence (R4): until then call() and query() fail
+// with kNotInSync, and ready() is the way on.
 //
 // Threading: the volume's loop.
 #pragma once
@@ -16,6 +20,7 @@
 #include "engine/operation_gate.h"
 #include "engine/payloads.h"
 #include "io/executor.h"
+#include "io/sync.h"
 
 namespace cleat::engine {
 
@@ -42,18 +47,29 @@ class Members {
   io::Task<Result<Answer>> query(core::MemberIndex member, wire::Header request,
                                  ConstBuffer payload = {}, Duration timeout = kOperationTimeout);
   io::Task<Result<FenceAnswer>> fence(core::MemberIndex member, Duration timeout);
+  // Returns when the member is fenced, by this call or another. kCorrupt: it has lost recent writes with the
+  // power since it was last in sync.
+  io::Task<Result<void>> ready(core::MemberIndex member, Duration timeout);
   // All pages of a list of regions. `type` is kDirtyRegions or kIntentRegions.
   io::Task<Result<std::vector<uint64_t>>> regions(core::MemberIndex member, wire::Type type,
                                                   Generation at_or_above);
   void give_up(core::MemberIndex member);
 
   bool knows(core::MemberIndex member) const {
-    return member < members_.size() && members_[member] != nullptr;
+    return member < members_.size() && members_[member].member != nullptr;
   }
   const core::Lease& lease() const { return lease_; }
 
  private:
-  void fill(core::MemberIndex member, wire::Header& request) const;
+  struct Slot {
+    std::unique_ptr<Member> member;
+    uint32_t fence = 0;  // the newest that it answered; 0: it must be fenced first
+    bool recent_lost = false;
+  };
+
+  Result<void> fill(core::MemberIndex member, wire::Header& request) const;
+  void note(core::MemberIndex member, const wire::Header& request, TimePoint sent,
+            const Result<void>& outcome);
 
   io::Executor& executor_;
   OperationGate& gate_;
@@ -61,7 +77,10 @@ class Members {
   core::Lease lease_;
   VolumeId volume_;
   Epoch epoch_;
-  std::array<std::unique_ptr<Member>, 32> members_;
+  uint32_t last_fence_ = 0;
+  std::array<Slot, 32> members_;
+  core::MemberSet fencing_;  // ready() is at it
+  io::WaitQueue fenced_;
   std::vector<std::unique_ptr<Member>> dropped_;
 };
 

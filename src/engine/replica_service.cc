@@ -11,6 +11,10 @@
 namespace cleat::engine {
 namespace {
 
+core::FenceAt fence_of(const wire::Header& request) {
+  return core::FenceAt{request.epoch, request.fence};
+}
+
 store::View view_of(const wire::Header& request) { return store::View{request.snapshot}; }
 
 bool is_query(wire::Type type) {
@@ -100,18 +104,21 @@ io::Task<Result<wire::Header>> ReplicaService::admitted_call(Replica& replica,
                                                              const wire::Header& request,
                                                              ConstBuffer payload,
                                                              MutableBuffer into) {
-  switch (replica.fsm.admit(request.epoch)) {
+  switch (replica.fsm.admit(fence_of(request))) {
     case core::ReplicaFsm::Admission::kAdmitted: break;
     case core::ReplicaFsm::Admission::kStale:
       co_return fail(Code::kStaleEpoch, "R4: a higher epoch has fenced this replica");
     case core::ReplicaFsm::Admission::kNotFenced:
-      co_return fail(Code::kNotInSync, "R4: this epoch has not fenced the replica yet");
+      co_return fail(Code::kNotInSync, "R4: it must be fenced first, or was fenced again since");
   }
   wire::Header reply = request;
   replica.store.known_everywhere(request.known_everywhere);
+  // A merge may take long, changes nothing that can be read, and goes on after a crash: no fence waits.
+  bool fences_wait = request.type != wire::Type::kDeleteSnapshot;
+  if (!fences_wait) replica.fsm.end_operation();
   auto done = co_await execute(replica.store, request, payload, into, reply);
   replica.last_answer = executor_.now();
-  replica.fsm.end_operation();
+  if (fences_wait) replica.fsm.end_operation();
   if (!done) co_return fail(done.error());
   co_return reply;
 }
@@ -186,14 +193,14 @@ io::Task<Result<Answer>> ReplicaService::query(const wire::Header& request, Cons
   ++replica->users;
   Result<Answer> answer = fail(Code::kUnsupported, "a message that a replica does not answer");
   if (request.type == wire::Type::kFence) {
-    answer = co_await fence(*replica, request.epoch);
+    answer = co_await fence(*replica, fence_of(request));
   } else {
-    switch (replica->fsm.admit(request.epoch)) {
+    switch (replica->fsm.admit(fence_of(request))) {
       case core::ReplicaFsm::Admission::kStale:
         answer = fail(Code::kStaleEpoch, "R4: a higher epoch has fenced this replica");
         break;
       case core::ReplicaFsm::Admission::kNotFenced:
-        answer = fail(Code::kNotInSync, "R4: this epoch has not fenced the replica yet");
+        answer = fail(Code::kNotInSync, "R4: it must be fenced first, or was fenced again since");
         break;
       case core::ReplicaFsm::Admission::kAdmitted:
         answer = regions(replica->store, request);
@@ -206,16 +213,19 @@ io::Task<Result<Answer>> ReplicaService::query(const wire::Header& request, Cons
   co_return answer;
 }
 
-io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, Epoch epoch) {
-  switch (replica.fsm.fence(epoch)) {
+io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, core::FenceAt at) {
+  constexpr const char* kOvertaken = "R4: a later fence came meanwhile";
+  switch (replica.fsm.fence(at)) {
     case core::ReplicaFsm::Fence::kStale:
       co_return fail(Code::kStaleEpoch, "R4: a higher epoch has fenced this replica");
+    case core::ReplicaFsm::Fence::kLate: co_return fail(Code::kNotInSync, kOvertaken);
     case core::ReplicaFsm::Fence::kAnswer: break;
-    case core::ReplicaFsm::Fence::kPersist: {
+    case core::ReplicaFsm::Fence::kDrain: {
       while (!replica.fsm.drained()) co_await replica.ended.wait();
-      CO_TRY(co_await replica.store.set_epoch(epoch));
-      if (!replica.fsm.persisted(epoch)) {
-        co_return fail(Code::kStaleEpoch, "R4: a higher epoch came meanwhile");
+      if (replica.store.epoch() < at.epoch) CO_TRY(co_await replica.store.set_epoch(at.epoch));
+      if (!replica.fsm.fenced(at)) {
+        bool stale = at.epoch < replica.fsm.highest_seen();
+        co_return fail(stale ? Code::kStaleEpoch : Code::kNotInSync, kOvertaken);
       }
     }
   }
@@ -230,7 +240,8 @@ io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, Epoch epoch) {
   wire::Header header;
   header.type = wire::Type::kFence;
   header.volume = replica.store.volume();
-  header.epoch = epoch;
+  header.epoch = at.epoch;
+  header.fence = at.number;
   co_return Answer{header, encode_fence(answer)};
 }
 

@@ -51,8 +51,7 @@ class ReplicaService final : public wire::RequestHandler {
   };
 
   Replica* lookup(VolumeId volume);
-  io::Task<Result<Answer>> fence(Replica& replica, Epoch epoch);
-  Answer fence_answer(Replica& replica, const wire::Header& request);
+  io::Task<Result<Answer>> fence(Replica& replica, core::FenceAt at);
   io::Task<Result<wire::Header>> admitted_call(Replica& replica, const wire::Header& request,
                                                ConstBuffer payload, MutableBuffer into);
   io::Task<Result<void>> execute(store::ReplicaStore& store, const wire::Header& request,

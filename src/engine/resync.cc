@@ -36,7 +36,7 @@ io::Task<void> Volume::resync_loop() {
       auto result = co_await resync(member);
       resync_progress_.member = core::kNoMember;
       if (result) continue;
-      LOG_DEBUG("volume {}: resync of replica {}: {}", record().id.value, member,
+      LOG_INFO("volume {}: resync of replica {}: {}", record().id.value, member,
                 to_string(result.error()));
     }
     TimePoint again = context_.executor.now() + kResyncRetry;
@@ -56,13 +56,24 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   resync_progress_.rebuild = replica->state == core::ReplicaState::kNew;
   LOG_INFO("volume {}: {} of replica {} begins", record().id.value,
            resync_progress_.rebuild ? "rebuild" : "resync", member);
+  // What it lost or holds beside the others is in the dirty maps; its list starts anew.
+  wire::Header clear;
+  clear.type = wire::Type::kClearRecent;
+  CO_TRY(co_await members_.call(member, clear, {}, {}));
   if (target.size_blocks < record().size_blocks) {
     wire::Header grow;
     grow.type = wire::Type::kResize;
     grow.range.first = record().size_blocks;
     CO_TRY(co_await members_.call(member, grow, {}, {}));
   }
+  std::vector<core::SnapshotRecord> snapshots = record().snapshots;
   CO_TRY(co_await resync_snapshots(member, target));
+  if (layers_changing_ > 0 || record().snapshots != snapshots) {
+    co_return fail(Code::kBusy, "snapshots were taken or deleted meanwhile");
+  }
+  if (ending() || !membership_.set().behind().contains(member)) {
+    co_return fail(Code::kCancelled, "the volume ends, or the replica was taken out");
+  }
   membership_.set().begin_sync(member);
   auto result = co_await resync_top(member);
   if (!result) {
@@ -87,7 +98,7 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
     CO_TRY(co_await members_.call(member, request, {}, {}, kSnapshotTimeout));
   }
   std::optional<SnapshotId> base;
-  std::vector<core::SnapshotRecord> wanted = record().snapshots;
+  const std::vector<core::SnapshotRecord> wanted = record().snapshots;
   for (const core::SnapshotRecord& snapshot : wanted) {
     if (std::ranges::find(target.snapshots, snapshot.id) != target.snapshots.end()) {
       base = snapshot.id;

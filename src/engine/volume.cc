@@ -96,19 +96,31 @@ io::Task<void> Volume::stabilize() {
   wire::Header request;
   request.type = wire::Type::kForgetDirty;
   request.generation = membership_.clock().stable_from();
-  co_await on_all(before, request);
+  auto forgotten = co_await on_all(before, request);
+  if (!forgotten) LOG_INFO("volume {}: dirty maps keep more than they need", record().id.value);
 }
 
-io::Task<void> Volume::tell(core::MemberIndex member, wire::Header request) {
-  auto reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
-  if (!reply) membership_.failed(member, reply.error());
+// A member that fails leaves the set (R9); `result` is the error of one that can't.
+io::Task<void> Volume::tell(core::MemberIndex member, wire::Header request, Result<void>& result) {
+  for (;;) {
+    auto reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+    if (reply) co_return;
+    Error final_error{};
+    Answered outcome = co_await answered(member, reply.error(), final_error);
+    if (outcome == Answered::kYes) continue;
+    if (outcome == Answered::kError) result = fail(final_error);
+    co_return;
+  }
 }
 
-// Sends one request to each and waits for all. A member that fails leaves the set (R9).
-io::Task<void> Volume::on_all(core::MemberSet members, wire::Header request) {
+// Sends one request to each and waits for all.
+io::Task<Result<void>> Volume::on_all(core::MemberSet members, wire::Header request) {
+  Result<void> result;
   io::TaskGroup told;
-  for (core::MemberIndex member : members) told.spawn(tell(member, request));
+  for (core::MemberIndex member : members) told.spawn(tell(member, request, result));
   co_await told.close();
+  if (gate_.aborted()) co_return fail(*gate_.aborted());
+  co_return result;
 }
 
 io::Task<Result<void>> Volume::detach() {
@@ -119,7 +131,7 @@ io::Task<Result<void>> Volume::detach() {
   if (result && !gate_.aborted()) {
     wire::Header request;
     request.type = wire::Type::kClearRecent;
-    co_await on_all(membership_.set().healthy(), request);
+    result = co_await on_all(membership_.set().healthy(), request);
   }
   if (result) {
     Generation generation = membership_.clock().current();

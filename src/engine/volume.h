@@ -130,11 +130,17 @@ class Volume final : public BlockDevice {
   io::Task<void> heartbeat(core::MemberIndex member);
   io::Task<void> stabilize();
   io::Task<Result<void>> flush_members(core::MemberSet members);
-  io::Task<void> on_all(core::MemberSet members, wire::Header request);
-  io::Task<void> tell(core::MemberIndex member, wire::Header request);
+  io::Task<Result<void>> on_all(core::MemberSet members, wire::Header request);
+  io::Task<void> tell(core::MemberIndex member, wire::Header request, Result<void>& result);
 
   // volume_changes.cc
   io::Task<Result<void>> quiesced_freeze(const core::SnapshotRecord& snapshot);
+  io::Task<Result<void>> quiesced_restore(SnapshotId snapshot);
+  io::Task<void> freeze_member(core::MemberIndex member, SnapshotId snapshot,
+                               Result<void>& result);
+  io::Task<void> forget_snapshot(core::MemberIndex member, SnapshotId snapshot);
+  io::Task<Result<void>> begin_layers_change(const char* why);
+  void end_layers_change();
 
   // resync.cc
   io::Task<void> resync_loop();
@@ -166,6 +172,7 @@ class Volume final : public BlockDevice {
   Seq stabilized_;              // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;        // operations that wait for a member to return
+  uint32_t layers_changing_ = 0;  // snapshots and restores under way: no replica begins to sync
   bool detaching_ = false;
   bool stopping_ = false;
 };

@@ -18,28 +18,66 @@ bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
 
 }  // namespace
 
+// A replica that is being synced would get the layers wrong: it waits for the next attempt. Writes wait
+// until end_layers_change().
+io::Task<Result<void>> Volume::begin_layers_change(const char* why) {
+  ++layers_changing_;
+  for (core::MemberIndex member : membership_.set().syncing()) {
+    membership_.failed(member, Error{Code::kCancelled, 0, why});
+  }
+  auto held = co_await gate_.hold();
+  if (!held) --layers_changing_;
+  co_return held;
+}
+
+void Volume::end_layers_change() {
+  gate_.release();
+  --layers_changing_;
+}
+
 io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
   Use use(*this);
   if (has_snapshot(record(), snapshot.id)) co_return Result<void>{};
   if (record().snapshots.size() >= kSnapshotsMax) {
     co_return fail(Code::kLimit, "a volume has at most 1024 snapshots: delete some first");
   }
-  // A replica that is being synced would get the frozen state wrong: it waits for the next attempt.
-  for (core::MemberIndex member : membership_.set().syncing()) {
-    membership_.failed(member, Error{Code::kCancelled, 0, "a snapshot is being taken"});
-  }
-  auto held = co_await gate_.hold();
-  if (!held) co_return held;
+  CO_TRY(co_await begin_layers_change("a snapshot is being taken"));
   auto frozen = co_await quiesced_freeze(snapshot);
-  gate_.release();
+  end_layers_change();
   co_return frozen;
 }
 
-io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snapshot) {
+// What an earlier attempt froze under this id, or one whose answer was lost, is an older state or the same
+// one: it is merged and frozen again.
+io::Task<void> Volume::freeze_member(core::MemberIndex member, SnapshotId snapshot,
+                                     Result<void>& result) {
   wire::Header request;
-  request.type = wire::Type::kFreeze;
-  request.snapshot = snapshot.id;
-  co_await on_all(membership_.set().healthy(), request);
+  request.snapshot = snapshot;
+  for (;;) {
+    request.type = wire::Type::kFreeze;
+    auto reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+    if (reply) co_return;
+    if (reply.error().code == Code::kAlreadyExists) {
+      request.type = wire::Type::kDeleteSnapshot;
+      reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+      if (reply || reply.error().code == Code::kNotFound) continue;
+    }
+    Error final_error{};
+    Answered outcome = co_await answered(member, reply.error(), final_error);
+    if (outcome == Answered::kYes) continue;
+    if (outcome == Answered::kError) result = fail(final_error);
+    co_return;
+  }
+}
+
+io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snapshot) {
+  Result<void> result;
+  io::TaskGroup freezes;
+  for (core::MemberIndex member : membership_.set().healthy()) {
+    freezes.spawn(freeze_member(member, snapshot.id, result));
+  }
+  co_await freezes.close();
+  CO_TRY(result);
   CO_TRY(co_await removals_done());
   core::SnapshotRecord taken = snapshot;
   taken.size_blocks = record().size_blocks;
@@ -64,24 +102,41 @@ io::Task<Result<void>> Volume::delete_snapshot(SnapshotId snapshot) {
     auto deleted = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
     if (deleted || deleted.error().code == Code::kNotFound) continue;
     if (deleted.error().code == Code::kBusy) co_return fail(deleted.error());
-    membership_.failed(member, deleted.error());
+    Error final_error{};
+    Answered outcome = co_await answered(member, deleted.error(), final_error);
+    if (outcome == Answered::kError) co_return fail(final_error);
+    // It is back after a break: what it still holds of the snapshot goes in the background.
+    if (outcome == Answered::kYes) group_.spawn(forget_snapshot(member, snapshot));
   }
   co_return Result<void>{};
+}
+
+// A snapshot that the record does not have. One that stays only takes room, until the next attach.
+io::Task<void> Volume::forget_snapshot(core::MemberIndex member, SnapshotId snapshot) {
+  wire::Header request;
+  request.type = wire::Type::kDeleteSnapshot;
+  request.snapshot = snapshot;
+  auto deleted = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+  if (deleted || deleted.error().code == Code::kNotFound) co_return;
+  LOG_INFO("volume {}: replica {} keeps snapshot {} for now: {}", record().id.value, member,
+           snapshot.value, to_string(deleted.error()));
 }
 
 io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
   Use use(*this);
   if (!has_snapshot(record(), snapshot)) co_return fail(Code::kNotFound, "no such snapshot");
-  for (core::MemberIndex member : membership_.set().syncing()) {
-    membership_.failed(member, Error{Code::kCancelled, 0, "a snapshot is being restored"});
-  }
-  auto held = co_await gate_.hold();
-  if (!held) co_return held;
+  CO_TRY(co_await begin_layers_change("a snapshot is being restored"));
+  auto restored = co_await quiesced_restore(snapshot);
+  end_layers_change();
+  co_return restored;
+}
+
+io::Task<Result<void>> Volume::quiesced_restore(SnapshotId snapshot) {
   wire::Header request;
   request.type = wire::Type::kRestore;
   request.snapshot = snapshot;
-  co_await on_all(membership_.set().healthy(), request);
-  auto settled = co_await removals_done();
+  CO_TRY(co_await on_all(membership_.set().healthy(), request));
+  CO_TRY(co_await removals_done());
   // What was away can't tell from its dirty map what a restore changed: it is rebuilt.
   Membership::Change rebuild = [](core::VolumeRecord& next) -> Result<void> {
     for (core::ReplicaRecord& replica : next.replicas) {
@@ -89,9 +144,7 @@ io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
     }
     return {};
   };
-  if (settled) settled = co_await membership_.update(std::move(rebuild));
-  gate_.release();
-  co_return settled;
+  co_return co_await membership_.update(std::move(rebuild));
 }
 
 io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
@@ -102,7 +155,7 @@ io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
   wire::Header request;
   request.type = wire::Type::kResize;
   request.range.first = size_blocks;
-  co_await on_all(membership_.set().healthy() | membership_.set().syncing(), request);
+  CO_TRY(co_await on_all(membership_.set().healthy() | membership_.set().syncing(), request));
   CO_TRY(co_await removals_done());
   Membership::Change grow = [size_blocks](core::VolumeRecord& next) -> Result<void> {
     next.size_blocks = std::max(next.size_blocks, size_blocks);

@@ -128,13 +128,13 @@ io::Task<Volume::Answered> Volume::answered(core::MemberIndex member, Error erro
   co_return again ? Answered::kYes : Answered::kError;
 }
 
-// The member's process is a new one. True when it lost nothing and serves this epoch again.
+// The member's process is a new one, or a call had no answer. True when it lost nothing and serves this epoch again.
 io::Task<bool> Volume::fence_again(core::MemberIndex member) {
-  auto fenced = co_await members_.fence(member, kSilenceMax);
-  if (!fenced && fenced.error().code == Code::kStaleEpoch) {
-    membership_.failed(member, fenced.error());
+  auto ready = co_await members_.ready(member, kSilenceMax);
+  if (!ready && ready.error().code == Code::kStaleEpoch) {
+    membership_.failed(member, ready.error());
   }
-  co_return fenced && !fenced->reply.recent_lost;
+  co_return ready.has_value();
 }
 
 // A full pool changes nothing. When every member is full the application gets ENOSPC and the replicas are
@@ -163,18 +163,18 @@ io::Task<bool> Volume::wait_for_return(core::MemberIndex member, Error& result) 
       again = true;  // others came in: let the set decide again
       break;
     }
-    auto fenced = co_await members_.fence(member, kSilenceMax);
-    if (fenced && fenced->reply.recent_lost) {
+    auto ready = co_await members_.ready(member, kSilenceMax);
+    if (!ready && ready.error().code == Code::kCorrupt) {
       gate_.abort(Error{Code::kIoError, 0,
                         "the last replica in sync lost power: writes that were not flushed may be "
                         "missing; detach, and attach again"});
       continue;
     }
-    if (fenced) {
+    if (ready) {
       again = true;
       break;
     }
-    if (fenced.error().code == Code::kStaleEpoch) membership_.failed(member, fenced.error());
+    if (ready.error().code == Code::kStaleEpoch) membership_.failed(member, ready.error());
     if (context_.executor.now() >= give_up_at) {
       result = Error{Code::kTimedOut, 0, "no replica in sync was reachable for the volume's limit"};
       break;

@@ -31,7 +31,7 @@ enum Offset : size_t {
   kAtSnapshot = 72,
   kAtPayloadBytes = 80,
   kAtPayloadCrc = 84,
-  kAtReserved2 = 88,
+  kAtFence = 88,
   kAtHeaderCrc = 92,
 };
 static_assert(kAtHeaderCrc + 4 == kHeaderBytes);
@@ -130,6 +130,7 @@ HeaderBytes encode(const Header& header) {
   put(bytes, kAtSnapshot, header.snapshot.value);
   put(bytes, kAtPayloadBytes, header.payload_bytes);
   put(bytes, kAtPayloadCrc, header.payload_crc);
+  put(bytes, kAtFence, header.fence);
   put(bytes, kAtHeaderCrc, crc32c(bytes.data(), kAtHeaderCrc));
   return bytes;
 }
@@ -154,7 +155,7 @@ Result<Header> decode(ConstBuffer bytes) {
   if ((header.flags & ~kFlagsAll) != 0) {
     return fail(Code::kUnsupported, "frame with an unknown flag");
   }
-  if (get<uint8_t>(bytes, kAtReserved1) != 0 || get<uint32_t>(bytes, kAtReserved2) != 0) {
+  if (get<uint8_t>(bytes, kAtReserved1) != 0) {
     return fail(Code::kUnsupported, "frame that uses a reserved field");
   }
   header.request_id = get<uint64_t>(bytes, kAtRequestId);
@@ -168,6 +169,7 @@ Result<Header> decode(ConstBuffer bytes) {
   header.generation = Generation(get<uint64_t>(bytes, kAtGeneration));
   header.known_everywhere = Seq(get<uint64_t>(bytes, kAtKnownEverywhere));
   header.snapshot = SnapshotId(get<uint64_t>(bytes, kAtSnapshot));
+  header.fence = get<uint32_t>(bytes, kAtFence);
   header.payload_bytes = get<uint32_t>(bytes, kAtPayloadBytes);
   header.payload_crc = get<uint32_t>(bytes, kAtPayloadCrc);
   TRY(check_consistent(header));

@@ -78,6 +78,7 @@ struct Header {
   Generation generation;
   Seq known_everywhere;
   SnapshotId snapshot;
+  uint32_t fence = 0;          // which fence of the epoch this is, or follows (R4)
   uint32_t payload_bytes = 0;  // this and payload_crc are set by the connection
   uint32_t payload_crc = 0;    // crc32c; 0 when there is no payload
 
