@@ -42,6 +42,17 @@ TEST(Crash, SnapshotsClonesAndRemovals) {
 }
 
 
+TEST(Crash, ManyExtentsForTheJournal) {
+  CrashRunOptions options;
+  options.pool.journal_bytes = 128 * kKiB;
+  options.size_blocks = 3000;
+  options.volumes_max = 2;
+  options.workers = 8;
+  options.operations = 100;
+  options.look = 0.002;
+  run_seeds(options, 10);
+}
+
 TEST(Crash, SmallJournalThatWraps) {
   CrashRunOptions options;
   options.pool.journal_bytes = 128 * kKiB;

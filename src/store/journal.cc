@@ -158,6 +158,8 @@ bool Journal::wanted() const {
 }
 
 io::Task<void> Journal::run() {
+  // Never from inside touch(): the seal would take away the pending slot that is being changed.
+  co_await pool_.executor.yield();
   while (wanted()) {
     Result<void> done = co_await one_round();
     if (!done) pool_.fail_pool(done.error());
