@@ -42,6 +42,16 @@ TEST(Crash, SnapshotsClonesAndRemovals) {
 }
 
 
+// Freed extents are given to others at once: freeing too early, or forgetting who reads, shows.
+TEST(Crash, FewExtentsUsedAgainAndAgain) {
+  CrashRunOptions options;
+  options.extents_max = 28;
+  options.pool.slab_bytes = kMiB;
+  options.look = 0.03;
+  options.operations = 100;
+  run_seeds(options, 20);
+}
+
 TEST(Crash, ManyExtentsForTheJournal) {
   CrashRunOptions options;
   options.pool.journal_bytes = 128 * kKiB;
@@ -49,8 +59,8 @@ TEST(Crash, ManyExtentsForTheJournal) {
   options.volumes_max = 2;
   options.workers = 8;
   options.operations = 100;
-  options.look = 0.002;
-  run_seeds(options, 10);
+  options.look = 0.001;
+  run_seeds(options, 6);
 }
 
 TEST(Crash, SmallJournalThatWraps) {

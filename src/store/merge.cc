@@ -103,7 +103,7 @@ uint32_t needed_blocks(Merge& m, uint32_t logical) {
          ~bits_of(m.pool, m.above.holes.find(logical));
 }
 
-// Both hold the extent; it is locked, and what the upper one holds is durable. Gives the blocks that the
+// Both hold the extent; it is locked. Gives the blocks that the
 // lower extent is to keep as the upper layer's; 0: the upper one has all it needs.
 io::Task<Result<uint32_t>> join_data(Merge& m, uint32_t logical) {
   PoolCore& pool = m.pool;
@@ -134,9 +134,7 @@ bool in_use(Merge& m, const std::vector<uint32_t>& logicals) {
 io::Task<Result<void>> merge_shared(Merge& m, const std::vector<uint32_t>& logicals) {
   PoolCore& pool = m.pool;
   while (in_use(m, logicals)) co_await pool.unlocked.wait();
-  // The lower extent is given up only after the upper one's blocks can't be lost any more.
-  Result<void> flushed = co_await pool.journal.flush();
-  CO_TRY(flushed);
+  // A read that began when the upper layer had less may be under way in blocks that are copied over.
   co_await pool.reads.drain();
   std::vector<uint32_t> keep;
   for (uint32_t logical : logicals) {
@@ -144,8 +142,9 @@ io::Task<Result<void>> merge_shared(Merge& m, const std::vector<uint32_t>& logic
     CO_TRY(joined);
     keep.push_back(*joined);
   }
-  Result<void> copied = co_await pool.journal.flush();
-  CO_TRY(copied);
+  // The lower extent is given up only after the upper one's blocks can't be lost any more.
+  Result<void> flushed = co_await pool.journal.flush();
+  CO_TRY(flushed);
   for (size_t i = 0; i < logicals.size(); ++i) settle_extent(m, logicals[i], keep[i]);
   co_return Result<void>{};
 }

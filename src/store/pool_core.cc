@@ -165,7 +165,8 @@ CatalogImage PoolCore::capture_catalog(size_t runs_max) {
             [](const auto& a, const auto& b) { return a.id < b.id; });
   for (const auto& [volume, store] : replicas) {
     const Replica& replica = *store->replica_;
-    if (replica.removed) continue;
+    // One that is being removed is in the catalog as long as its layers are.
+    if (replica.top->dropped) continue;
     CatalogVolume& entry = image.volumes.emplace_back();
     entry.volume = volume;
     entry.size_blocks = replica.size_blocks;

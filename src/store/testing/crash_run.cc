@@ -22,6 +22,7 @@ void CrashRun::run() {
 
 void CrashRun::live() {
   quiet_ = std::make_unique<io::WaitQueue>(fixture_->loop());
+  limit_growth(*fixture_);
   fixture_->disk().observe([this] {
     if (random_.chance(options_.look) && !::testing::Test::HasFailure()) look();
   });
@@ -130,6 +131,7 @@ void CrashRun::try_crash(CrashKind kind, uint64_t seed) {
   Result<void> opened = copy.open();
   ASSERT_TRUE(opened) << to_string(opened.error()) << " seed " << seed_ << " look " << looks_;
   StoreModel model = model_;
+  limit_growth(copy);
   check_and_adopt(copy, model, kind);
   if (::testing::Test::HasFailure()) {
     ADD_FAILURE() << "seed " << seed_ << " look " << looks_ << " crash " << seed
@@ -146,7 +148,9 @@ void CrashRun::after_recovery(PoolFixture& copy, StoreModel& model) {
   for (auto& [id, v] : model.volumes) {
     ReplicaStore* replica = copy.pool().find(VolumeId(id));
     for (size_t block = id % 7; block < v.top.size(); block += 13) {
-      ASSERT_TRUE(copy.write(replica, block, {++value}));
+      Result<void> done = copy.write(replica, block, {++value});
+      if (!done && done.error().code == Code::kNoSpace && options_.extents_max != 0) continue;
+      ASSERT_TRUE(done) << to_string(done.error());
       v.top[block].reset(uniform(value));
     }
     ASSERT_TRUE(copy.flush(replica));
@@ -232,13 +236,34 @@ void CrashRun::begin_change(uint64_t volume, BlockRange range, const std::vector
   v.recent[++activity_[volume].seq] = range;
 }
 
-void CrashRun::end_change(uint64_t volume, BlockRange range, const Result<void>& done) {
+void CrashRun::end_change(uint64_t volume, BlockRange range, uint64_t seq,
+                          const Result<void>& done) {
   if (stopping_) return quiet_->notify_all();
-  ASSERT_TRUE(done) << to_string(done.error());
   VolumeModel& v = model_.volumes.at(volume);
+  bool refused = !done && done.error().code == Code::kNoSpace && options_.extents_max != 0;
+  ASSERT_TRUE(done || refused) << to_string(done.error());
   ++model_.now;
-  for (uint32_t i = 0; i < range.count; ++i) v.top[range.first + i].end(model_.now);
+  for (uint32_t i = 0; i < range.count; ++i) {
+    BlockModel& block = v.top[range.first + i];
+    if (refused) {
+      block.abort();
+    } else {
+      block.end(model_.now);
+    }
+  }
+  if (refused) v.recent.erase(seq);
+  if (v.recent.contains(seq)) v.recent_done[seq] = range;
   if (--activity_[volume].changing == 0) quiet_->notify_all();
+}
+
+void CrashRun::limit_growth(PoolFixture& fixture) {
+  if (options_.extents_max == 0) return;
+  uint64_t most = fixture.pool().stats().capacity_bytes;
+  uint64_t offset = options_.pool.capacity_bytes - most;  // of the extents, or a little more
+  uint64_t limit = offset + options_.extents_max * kExtentSize;
+  fixture.disk().faults().fail = [limit](sim::DiskOp op, uint64_t, uint64_t size) {
+    return op == sim::DiskOp::kGrow && size > limit;
+  };
 }
 
 io::Task<void> CrashRun::write(uint64_t volume) {
@@ -251,8 +276,7 @@ io::Task<void> CrashRun::write(uint64_t volume) {
   AlignedBuffer data = blocks_of(values);
   WriteAt at{range, Generation(1), Seq(seq)};
   Result<void> done = co_await store(volume)->write(at, data.span());
-  end_change(volume, range, done);
-  if (!stopping_) model_.volumes.at(volume).recent_done[seq] = range;
+  end_change(volume, range, seq, done);
 }
 
 io::Task<void> CrashRun::zero(uint64_t volume) {
@@ -262,8 +286,7 @@ io::Task<void> CrashRun::zero(uint64_t volume) {
   uint64_t seq = activity_[volume].seq;
   WriteAt at{range, Generation(1), Seq(seq)};
   Result<void> done = co_await store(volume)->zero(at);
-  end_change(volume, range, done);
-  if (!stopping_) model_.volumes.at(volume).recent_done[seq] = range;
+  end_change(volume, range, seq, done);
 }
 
 io::Task<void> CrashRun::flush(uint64_t volume) {

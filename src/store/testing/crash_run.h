@@ -22,6 +22,7 @@ struct CrashRunOptions {
   double look = 0.02;             // chance that an event of the disk is looked at
   size_t policies = 3;            // crashes tried at each look
   double crash_in_recovery = 0.1; // chance that an event of a recovery is looked at too
+  uint64_t extents_max = 0;       // the filesystem holds no more: extents are soon used again. 0: no limit
   bool structure = true;          // snapshots, clones, creation, removal
 };
 
@@ -57,7 +58,8 @@ class CrashRun {
 
   bool claim(uint64_t volume, BlockRange& range);
   void begin_change(uint64_t volume, BlockRange range, const std::vector<uint64_t>& values);
-  void end_change(uint64_t volume, BlockRange range, const Result<void>& done);
+  void end_change(uint64_t volume, BlockRange range, uint64_t seq, const Result<void>& done);
+  void limit_growth(PoolFixture& fixture);
   uint64_t some_volume();
   std::optional<uint64_t> some_snapshot(uint64_t volume);
   ReplicaStore* store(uint64_t volume) { return fixture_->pool().find(VolumeId(volume)); }

@@ -32,7 +32,8 @@ class BlockModel {
   explicit BlockModel(Content content = uniform(0)) : states_{{content, 0, 0}} {}
   void begin(Content content, uint64_t now) { states_.push_back({content, now, kRunning}); }
   void end(uint64_t now) { states_.back().ended = now; }
-  // The change failed: the block holds anything between what it was and what was written.
+  // The change was refused: the block is as before.
+  void abort() { states_.pop_back(); }
   bool running() const { return states_.back().ended == kRunning; }
   // A flush that began at `begun` completed.
   void flushed(uint64_t begun);
