@@ -16,7 +16,10 @@ namespace cleat::core {
 
 class GenerationClock {
  public:
-  explicit GenerationClock(Generation start) : current_(start), stable_from_(start) {}
+  // At a takeover members are not equal yet: `stable_from` is then what the record says, and not `start`,
+  // until flushed(start).
+  GenerationClock(Generation start, Generation stable_from)
+      : current_(start), stable_from_(stable_from) {}
 
   Generation current() const { return current_; }
   Generation stable_from() const { return stable_from_; }

@@ -80,8 +80,17 @@ TEST(Lease, R5ReadsNeedAnAnswerOfEveryMemberWithinTheLease) {
 
 TEST(Lease, R5ASuccessorWaitsLongerThanTheLease) { EXPECT_GT(kLeaseWait, kLease); }
 
+// Found by the simulator: a member that failed before the takeover had made all equal was not compared.
+TEST(GenerationClock, R7NothingIsStableUntilATakeoverHasMadeMembersEqual) {
+  GenerationClock clock(Generation(9), Generation(5));
+  EXPECT_EQ(clock.current(), Generation(9));
+  EXPECT_EQ(clock.stable_from(), Generation(5));
+  clock.flushed(Generation(9));
+  EXPECT_EQ(clock.stable_from(), Generation(9));
+}
+
 TEST(GenerationClock, AMemberThatLeavesMayMissOnlyGenerationsNotYetFlushedEverywhere) {
-  GenerationClock clock(Generation(5));
+  GenerationClock clock(Generation(5), Generation(5));
   EXPECT_EQ(clock.stable_from(), Generation(5));
   Generation six = clock.raise();
   EXPECT_EQ(clock.stable_from(), Generation(5)) << "raising alone makes nothing durable";

@@ -51,7 +51,7 @@ struct VolumeRecord {
   NodeId primary;       // the node it is attached on; none: detached
   bool clean = true;    // the last detach was orderly: all flushed, all equal
   Epoch opened;         // the newest attach that got as far as serving I/O
-  Generation generation;  // a lower bound of the dirty map's generation
+  Generation generation;  // members in sync are equal but for what is dirty at or above it
   std::vector<ReplicaRecord> replicas;
   std::vector<SnapshotRecord> snapshots;  // oldest first: the layers below the top
   // A clone's base: a snapshot of another volume; none for a volume of its own.

@@ -81,12 +81,14 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   TimePoint lease_over = core::lease_over_at(previous, replies, fenced_at);
   if (lease_over > context_.executor.now()) co_await context_.executor.sleep_until(lease_over);
 
-  membership_.clock() = core::GenerationClock(core::first_generation(record(), replies));
+  Generation first = core::first_generation(record(), replies);
+  membership_.clock() = core::GenerationClock(first, record().generation);
   wire::Header generation;
   generation.type = wire::Type::kSetGeneration;
   generation.generation = membership_.clock().current();
   CO_TRY(co_await on_all(membership_.set().healthy(), generation));
   CO_TRY(co_await make_equal(answers));
+  membership_.clock().flushed(first);
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
   CO_TRY(co_await on_all(membership_.set().healthy(), clear));
@@ -96,8 +98,9 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   if (gate_.aborted()) co_return fail(*gate_.aborted());
 
   Epoch epoch = record().epoch;
-  Membership::Change opened = [epoch](core::VolumeRecord& next) -> Result<void> {
+  Membership::Change opened = [epoch, first](core::VolumeRecord& next) -> Result<void> {
     next.opened = epoch;
+    next.generation = first;  // members in sync are equal below it
     return {};
   };
   CO_TRY(co_await membership_.update(std::move(opened)));

@@ -17,7 +17,7 @@ Membership::Membership(io::Executor& executor, VolumeRegistry& registry, Operati
       members_(members),
       current_(std::move(record)),
       set_(current_.record),
-      clock_(current_.record.generation),
+      clock_(current_.record.generation, current_.record.generation),
       wake_(executor),
       changes_(executor),
       unlocked_(executor) {}
