@@ -67,16 +67,17 @@ control::Outcome<> DataPlane::open() {
 io::Task<control::Outcome<>> DataPlane::open_on_loop() {
   auto pools = co_await pools_.open_all();
   if (!pools) co_return pools;
-  std::string address = fmt::format("{}:{}", options_.address, options_.wire_port);
-  auto listener = co_await network_.listen(io::Address{address});
+  io::Address address{fmt::format("{}:{}", options_.address, options_.wire_port)};
+  auto listener = co_await network_.listen(address);
   if (!listener) {
     co_return control::failure_from(
-        listener.error(), fmt::format("cannot listen on {} for the other nodes", address));
+        listener.error(), fmt::format("cannot listen on {} for the other nodes", address.text));
   }
   listener_ = *std::move(listener);
   group_.spawn(serve_peers());
   group_.spawn(keep_house());
-  auto nbd = co_await nbd_.listen(fmt::format("{}:{}", options_.address, options_.nbd_port));
+  std::string nbd_address = fmt::format("{}:{}", options_.address, options_.nbd_port);
+  auto nbd = co_await nbd_.listen(std::move(nbd_address));
   co_return nbd;
 }
 

@@ -21,11 +21,12 @@ NbdDevices::NbdDevices(io::EventLoop& loop, io::BufferPool& buffers, io::UringNe
 NbdDevices::~NbdDevices() = default;
 
 io::Task<control::Outcome<>> NbdDevices::listen(std::string tcp_address) {
-  for (const std::string& address : {"unix:" + socket_path_, tcp_address}) {
-    auto listener = co_await network_.listen(io::Address{address});
+  std::vector<io::Address> addresses{{"unix:" + socket_path_}, {tcp_address}};
+  for (const io::Address& address : addresses) {
+    auto listener = co_await network_.listen(address);
     if (!listener) {
-      co_return control::failure_from(listener.error(),
-                                      fmt::format("the NBD server cannot listen on {}", address));
+      co_return control::failure_from(
+          listener.error(), fmt::format("the NBD server cannot listen on {}", address.text));
     }
     server_.serve(*std::move(listener));
   }
