@@ -162,7 +162,7 @@ Result<Batch> decode_batch(ConstBuffer bytes, uint64_t salt) {
     if (type == static_cast<uint32_t>(RecordType::kSlot)) {
       good = good && take_slot(cursor, batch);
     } else if (type >= static_cast<uint32_t>(RecordType::kIntent) &&
-               type <= static_cast<uint32_t>(RecordType::kGeneration)) {
+               type <= static_cast<uint32_t>(RecordType::kEpoch)) {
       good = good && take_note(cursor, batch);
     } else {
       good = false;

@@ -36,7 +36,7 @@ static_assert(sizeof(BatchHeader) == 64);
 static_assert(offsetof(BatchHeader, seal) == 32);
 static_assert(offsetof(BatchHeader, version) == 60);
 
-enum class RecordType : uint32_t { kSlot = 1, kIntent = 2, kEpoch = 3, kGeneration = 4 };
+enum class RecordType : uint32_t { kSlot = 1, kIntent = 2, kEpoch = 3 };
 
 // What a slot is from now on. A set bit of `fresh` is a block that this batch makes valid: its crc32c
 // proves that its data arrived; if not, the bit is dropped.
@@ -51,7 +51,7 @@ struct SlotRecord {
 struct Note {
   RecordType type = RecordType::kIntent;
   VolumeId volume;
-  uint64_t first = 0;   // kIntent: zone; kEpoch: the epoch; kGeneration: the generation
+  uint64_t first = 0;   // kIntent: zone; kEpoch: the epoch
   uint64_t count = 0;   // kIntent: zones
 };
 
