@@ -1,4 +1,6 @@
 // The load: clients of whatever node has the volume open, also one that was cut off and does not know it.
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include "sim/cluster/cluster.h"
@@ -56,6 +58,12 @@ io::Task<void> Cluster::one_operation(engine::Volume& volume, Random& random) {
   return do_flush(volume);
 }
 
+void Cluster::note_operation(const char* what, size_t hot, Value value,
+                             const engine::Volume& volume) {
+  if (!options_.trace_operations) return;
+  note(fmt::format("{} block {}: {}, epoch {}", what, hot, value, volume.record().epoch.value));
+}
+
 io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t count, bool fua) {
   // Hot blocks lie in runs, so that an operation of several blocks is one range of the volume.
   while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
@@ -71,7 +79,10 @@ io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t co
   auto written = co_await volume.write(range, data.span(), flags);
   if (!written) co_return;
   ++result_.acknowledged;
-  for (size_t i = 0; i < count; ++i) history_.block(first + i).end_write(ids[i], loop_.now());
+  for (size_t i = 0; i < count; ++i) {
+    history_.block(first + i).end_write(ids[i], loop_.now());
+    note_operation("wrote", first + i, value_of(data.data() + i * kBlockSize), volume);
+  }
   if (fua) {
     for (size_t i = 0; i < count; ++i) history_.block(first + i).make_durable(ids[i]);
   }
@@ -90,6 +101,7 @@ io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t cou
     if (value == kTorn && !with_power_loss_) wrong("a read returned a torn block");
     if (value == kTorn) continue;
     history_.block(first + i).end_read(value, begun, loop_.now());
+    note_operation("read", first + i, value, volume);
   }
 }
 

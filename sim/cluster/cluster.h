@@ -19,6 +19,7 @@ struct RunOptions {
   uint64_t seed = 1;
   PlantedBug bug = PlantedBug::kNone;
   bool trace = false;             // print what happens
+  bool trace_operations = false;  // print each answer that a client gets, too
   Duration duration = 20s;        // of faults, in virtual time
 };
 
@@ -85,6 +86,7 @@ class Cluster {
   io::Task<void> do_write(engine::Volume& volume, size_t first, size_t count, bool fua);
   io::Task<void> do_read(engine::Volume& volume, size_t first, size_t count);
   io::Task<void> do_flush(engine::Volume& volume);
+  void note_operation(const char* what, size_t hot, Value value, const engine::Volume& volume);
   uint64_t block_of(size_t hot) const { return hot_blocks_[hot]; }
 
   // checks.cc

@@ -38,6 +38,7 @@ struct Arguments {
   uint64_t seconds = 20;
   std::string bug = "none";
   bool trace = false;
+  bool trace_operations = false;
   bool until_failure = false;
   bool planted_bugs = false;
 
@@ -73,7 +74,8 @@ Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bu
     RunOptions options;
     options.seed = seed;
     options.bug = bug;
-    options.trace = arguments.trace;
+    options.trace = arguments.trace || arguments.trace_operations;
+    options.trace_operations = arguments.trace_operations;
     options.duration = std::chrono::seconds(arguments.seconds);
     RunResult result = cleat::sim::run_seed(options);
     if (result.failure.empty() && seed == arguments.first && !same_run_again(options, result)) {
@@ -144,6 +146,7 @@ int main(int argc, char** argv) {
   for (const auto& known : cleat::sim::planted_bug_names()) bugs += fmt::format(" {}", known.name);
   app.add_option("--bug", arguments.bug, bugs);
   app.add_flag("--trace", arguments.trace, "print what happens");
+  app.add_flag("--trace-operations", arguments.trace_operations, "print what clients are answered, too");
   app.add_flag("--until-failure", arguments.until_failure, "stop at the first seed that fails");
   app.add_flag("--planted-bugs", arguments.planted_bugs,
                "each planted bug in turn must be found within --seeds seeds");

@@ -88,6 +88,8 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   generation.generation = membership_.clock().current();
   CO_TRY(co_await on_all(membership_.set().healthy(), generation));
   CO_TRY(co_await make_equal(answers));
+  // A member that failed meanwhile was not made equal: it leaves by what was stable before.
+  CO_TRY(co_await removals_done());
   membership_.clock().flushed(first);
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
