@@ -176,10 +176,19 @@ Outcome<std::string> EtcdSupervisor::initial_cluster(bool& existing) {
         "and restart cleatd",
         found->id(), options_.data_dir, found->id());
   }
+  // A member that was added and has not started yet has no name in the list.
+  auto name_of = [&](const pb::Member& member) {
+    for (const auto& peer : members_) {
+      for (const auto& url : member.peerurls()) {
+        if (url == peer_url(peer)) return peer.name;
+      }
+    }
+    return member.name();
+  };
   existing = true;
   std::string joined;
   for (const auto& member : members) {
-    const std::string name = is_own(member) ? options_.node : member.name();
+    const std::string name = name_of(member);
     for (const auto& url : member.peerurls()) {
       joined += fmt::format("{}{}={}", joined.empty() ? "" : ",", name, url);
     }
