@@ -6,8 +6,8 @@ namespace cleat {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const char* why);
 }
 
-#define CHECK(condition, why)                                                  \
-  do {                                                                         \
-    if (!(condition)) [[unlikely]]                                             \
-      ::cleat::check_failed(__FILE__, __LINE__, #condition, why);              \
+#define CHECK(condition, why)                                     \
+  do {                                                            \
+    if (!(condition)) [[unlikely]]                                \
+      ::cleat::check_failed(__FILE__, __LINE__, #condition, why); \
   } while (false)

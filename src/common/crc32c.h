@@ -6,7 +6,8 @@
 
 namespace cleat {
 
-// Checksum of `size` bytes; pass an earlier result as `seed` to go on. crc32c("123456789") = 0xe3069283.
+// Checksum of `size` bytes; pass an earlier result as `seed` to go on. crc32c("123456789") =
+// 0xe3069283.
 uint32_t crc32c(const void* data, size_t size, uint32_t seed = 0);
 
 }  // namespace cleat

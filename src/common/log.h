@@ -1,5 +1,5 @@
-// Logging: one line an event, by spdlog, to standard error. The data path logs state changes, never I/O.
-// LOG_INFO("volume {} attached at epoch {}", id, epoch): fmt's format strings.
+// Logging: one line an event, by spdlog, to standard error. The data path logs state changes, never
+// I/O. LOG_INFO("volume {} attached at epoch {}", id, epoch): fmt's format strings.
 #pragma once
 
 #include <spdlog/spdlog.h>

@@ -1,6 +1,6 @@
 // Seeded pseudo-random numbers (xoshiro256**, Blackman and Vigna 2018). Not for secrets: those come
-// from OpenSSL. Everything that is random in core, store and engine comes in as a Random&, so that a
-// simulation replays from its seed.
+// from OpenSSL. Everything that is random in core, store and engine comes in as a Random&, so that
+// a simulation replays from its seed.
 #pragma once
 
 #include <array>

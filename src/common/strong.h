@@ -1,4 +1,5 @@
-// A number with a type of its own, so that two numbers of different meaning can't be swapped in a call.
+// A number with a type of its own, so that two numbers of different meaning can't be swapped in a
+// call.
 #pragma once
 
 #include <compare>

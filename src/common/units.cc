@@ -32,8 +32,8 @@ Result<uint64_t> unit_bytes(std::string_view unit) {
 
 Result<uint64_t> parse_size(std::string_view text) {
   double number = 0;
-  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number,
-                                       std::chars_format::fixed);
+  auto [end, status] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (status != std::errc{} || !std::isfinite(number) || number < 0) {
     return fail(Code::kInvalidArgument, "not a size: write 10 (GiB), 512M or 10Gi");
   }

@@ -17,9 +17,9 @@ inline constexpr uint64_t kTiB = 1024 * kGiB;
 inline constexpr uint64_t kBlockSize = 4 * kKiB;     // unit of addressing
 inline constexpr uint64_t kExtentSize = 128 * kKiB;  // unit of allocation
 inline constexpr uint32_t kBlocksPerExtent = 32;
-inline constexpr uint64_t kRegionSize = 1 * kMiB;    // unit of the dirty map
+inline constexpr uint64_t kRegionSize = 1 * kMiB;  // unit of the dirty map
 inline constexpr uint32_t kBlocksPerRegion = 256;
-inline constexpr uint64_t kZoneSize = 16 * kMiB;     // unit of intents
+inline constexpr uint64_t kZoneSize = 16 * kMiB;  // unit of intents
 inline constexpr uint32_t kBlocksPerZone = 4096;
 
 // A run of blocks of a volume. Empty when count is 0.

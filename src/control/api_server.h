@@ -1,5 +1,5 @@
-// The control API (api/control.proto) and the node-to-node API (api/agent.proto) over gRPC: on a unix
-// socket that only root may open, and on the node's address with a token.
+// The control API (api/control.proto) and the node-to-node API (api/agent.proto) over gRPC: on a
+// unix socket that only root may open, and on the node's address with a token.
 //
 // Threading: gRPC's own threads call the services. start() and stop() by one thread.
 #pragma once
@@ -47,7 +47,8 @@ class ApiServer {
   int port_ = 0;
 };
 
-// The token of a cluster: derived from its secret, so that who has the token doesn't have the secret.
+// The token of a cluster: derived from its secret, so that who has the token doesn't have the
+// secret.
 std::string control_token(std::string_view cluster_secret);
 // Takes the same time whatever differs.
 bool same_token(std::string_view a, std::string_view b);

@@ -1,8 +1,9 @@
-// A child process in its own process group that dies with this process (PDEATHSIG), and a way to run one
-// to its end. For etcd, mkfs, fsck and mount; nothing of ours is inherited but the three standard streams.
+// A child process in its own process group that dies with this process (PDEATHSIG), and a way to
+// run one to its end. For etcd, mkfs, fsck and mount; nothing of ours is inherited but the three
+// standard streams.
 //
-// Threading: any thread, but the death signal is tied to the thread that starts the child: a child dies
-// when that thread ends. So a long-lived child is started by a long-lived thread.
+// Threading: any thread, but the death signal is tied to the thread that starts the child: a child
+// dies when that thread ends. So a long-lived child is started by a long-lived thread.
 #pragma once
 
 #include <sys/types.h>

@@ -57,8 +57,9 @@ class ClusterManager {
   MetadataQuestion metadata_;
 };
 
-// The record to trust among those that the replicas of one volume hold: of the highest epoch, in it of the
-// highest generation, then the one that calls the fewest replicas in sync. Pure. Empty input: none.
+// The record to trust among those that the replicas of one volume hold: of the highest epoch, in it
+// of the highest generation, then the one that calls the fewest replicas in sync. Pure. Empty
+// input: none.
 Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies,
                                           meta::VolumeSpec& spec);
 

@@ -1,5 +1,6 @@
-// The metadata as one reading of the store found it: a handful of range reads, whatever the number of
-// volumes. The parts are from slightly different moments; who changes something compares revisions.
+// The metadata as one reading of the store found it: a handful of range reads, whatever the number
+// of volumes. The parts are from slightly different moments; who changes something compares
+// revisions.
 #pragma once
 
 #include <map>

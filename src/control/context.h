@@ -1,5 +1,5 @@
-// What every part of the control logic works with. Everything comes in here: no clock, randomness or
-// environment is reached for elsewhere.
+// What every part of the control logic works with. Everything comes in here: no clock, randomness
+// or environment is reached for elsewhere.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
-// The control plane of one node, put together: metadata store (with the embedded etcd), presence, managers,
-// reconciler, API servers. What src/node makes one of.
+// The control plane of one node, put together: metadata store (with the embedded etcd), presence,
+// managers, reconciler, API servers. What src/node makes one of.
 //
-// Life: create() (quick; starts the embedded etcd, waits for nothing) -> the engine starts, with records()
-// and peers() -> start(ports) -> ... -> stop(). After kill -9 a new one goes on with the same data_dir.
+// Life: create() (quick; starts the embedded etcd, waits for nothing) -> the engine starts, with
+// records() and peers() -> start(ports) -> ... -> stop(). After kill -9 a new one goes on with the
+// same data_dir.
 // Threading: create(), start(), stop() by one thread; the rest by any.
 #pragma once
 

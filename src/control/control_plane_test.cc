@@ -1,5 +1,5 @@
-// Two whole control planes on one real etcd, with their gRPC and HTTP servers on 127.0.0.1 and .2, and fake
-// data planes: forwarding, tokens, sockets.
+// Two whole control planes on one real etcd, with their gRPC and HTTP servers on 127.0.0.1 and .2,
+// and fake data planes: forwarding, tokens, sockets.
 #include "control/control_plane.h"
 
 #include <httplib.h>

@@ -15,8 +15,9 @@ class Election {
   Election(const ControlContext& context, std::string work)
       : context_(context), work_(std::move(work)) {}
 
-  // Tries to become, or to stay, the one. Ask again before each piece of work: it is ours only while the
-  // lease lives. What is done by compare-and-set stays safe even if it is lost in the middle.
+  // Tries to become, or to stay, the one. Ask again before each piece of work: it is ours only
+  // while the lease lives. What is done by compare-and-set stays safe even if it is lost in the
+  // middle.
   bool holds();
   // Lets another node take over at once.
   void resign();

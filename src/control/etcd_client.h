@@ -25,13 +25,14 @@ struct EtcdOptions {
 
 class EtcdClient {
  public:
-  // kInvalidArgument: no endpoints, one that isn't host:port, or https (no TLS yet). Connects lazily.
+  // kInvalidArgument: no endpoints, one that isn't host:port, or https (no TLS yet). Connects
+  // lazily.
   static Outcome<std::unique_ptr<EtcdClient>> create(EtcdOptions options);
 
   using Call =
       std::function<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext&)>;
-  // `doing` completes "cannot ... in etcd". `attempts`, if given, gets the number of tries: after more
-  // than one the first may have had its effect.
+  // `doing` completes "cannot ... in etcd". `attempts`, if given, gets the number of tries: after
+  // more than one the first may have had its effect.
   Outcome<> call(const char* doing, const Call& call, int* attempts = nullptr);
 
   // For streams: the endpoint in use, and the word that it failed.

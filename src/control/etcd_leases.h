@@ -1,7 +1,7 @@
 // Keeps the leases of one EtcdMetaStore alive, on one thread.
 //
-// A lease counts as alive for its TTL after the last confirmed keep-alive was sent: so never longer here
-// than in etcd, whatever the answer's way took.
+// A lease counts as alive for its TTL after the last confirmed keep-alive was sent: so never longer
+// here than in etcd, whatever the answer's way took.
 #pragma once
 
 #include <chrono>

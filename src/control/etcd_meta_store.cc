@@ -122,7 +122,8 @@ Outcome<StoreIdentity> EtcdMetaStore::identity() {
   OUTCOME_TRY(client_->call("ask for the status", [&](const auto& channel, auto& context) {
     return pb::Maintenance::NewStub(channel)->Status(&context, request, &response);
   }));
-  // The status is a member's own word; a read that needs the quorum tells whether the cluster works.
+  // The status is a member's own word; a read that needs the quorum tells whether the cluster
+  // works.
   pb::RangeRequest probe;
   probe.set_key("cleat-probe");
   pb::RangeResponse answer;

@@ -24,7 +24,8 @@ constexpr size_t kMembersMax = 3;
 constexpr Duration kWatchPeriod = 200ms;
 constexpr Duration kHealthyAfter = 10s;  // a run this long resets the backoff
 constexpr Duration kStopGrace = 3s;
-// A busy 2-core machine stalls for hundreds of ms now and then: etcd's own 100 and 1000 elect too often.
+// A busy 2-core machine stalls for hundreds of ms now and then: etcd's own 100 and 1000 elect too
+// often.
 constexpr const char* kHeartbeatMs = "250";
 constexpr const char* kElectionMs = "2500";
 constexpr const char* kQuotaBytes = "2147483648";

@@ -1,10 +1,11 @@
 // The embedded etcd: a supervised member from the system's `etcd` binary.
 //
-// Which nodes: the first one of `peers`, or the first three when there are at least three. Other nodes
-// only use the members' endpoints. The first one begins the cluster, the others add themselves when they
-// first start (in any order; until the first has started once they wait). So one member grows to three.
-// Life: the member runs in its own process group and is killed with us, so that no orphan stays; etcd is
-// made for that. It is restarted after it ends, with a backoff.
+// Which nodes: the first one of `peers`, or the first three when there are at least three. Other
+// nodes only use the members' endpoints. The first one begins the cluster, the others add
+// themselves when they first start (in any order; until the first has started once they wait). So
+// one member grows to three.
+// Life: the member runs in its own process group and is killed with us, so that no orphan stays;
+// etcd is made for that. It is restarted after it ends, with a backoff.
 //
 // Threading: start() and stop() by one thread, the rest by any. One thread of its own.
 #pragma once
@@ -42,8 +43,8 @@ struct EtcdSupervisorOptions {
 
 class EtcdSupervisor {
  public:
-  // kInvalidArgument: this node is listed with another address, or twice; kNotFound: the binary is missing
-  // on a node that must run a member.
+  // kInvalidArgument: this node is listed with another address, or twice; kNotFound: the binary is
+  // missing on a node that must run a member.
   static Outcome<std::unique_ptr<EtcdSupervisor>> create(EtcdSupervisorOptions options);
   ~EtcdSupervisor();
 

@@ -1,5 +1,5 @@
-// One watch of a prefix, on a thread of its own. Goes on at another endpoint after a failure, from the
-// revision after the last event it gave.
+// One watch of a prefix, on a thread of its own. Goes on at another endpoint after a failure, from
+// the revision after the last event it gave.
 #pragma once
 
 #include <condition_variable>

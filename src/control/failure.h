@@ -1,5 +1,5 @@
-// How a control operation fails: a code for programs, and a sentence for people that says what failed,
-// why, and what to do. Unlike cleat::Error it allocates, which is fine on control threads.
+// How a control operation fails: a code for programs, and a sentence for people that says what
+// failed, why, and what to do. Unlike cleat::Error it allocates, which is fine on control threads.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// What is not as it should be, why, and what Cleat does about it: the words of `cleat status`, and the
-// causes of alerts.
+// What is not as it should be, why, and what Cleat does about it: the words of `cleat status`, and
+// the causes of alerts.
 #pragma once
 
 #include <map>

@@ -90,7 +90,8 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
     OUTCOME_ASSIGN(options.take_over, may_take_over(volume, topology, request.force()));
   }
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  // Written before the device exists: a volume that has one is never taken for one that is only healed.
+  // Written before the device exists: a volume that has one is never taken for one that is only
+  // healed.
   meta::Attachment attachment;
   attachment.set_node(node.value);
   attachment.set_frontend(static_cast<uint32_t>(options.frontend));

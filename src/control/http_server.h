@@ -1,5 +1,6 @@
-// HTTP on port 9472: /healthz and /metrics (Prometheus text) for anyone, and the JSON of the control API's
-// answers under /v1/ with the cluster's token: status, volumes, volumes/NAME, snapshots, nodes, pools, alerts.
+// HTTP on port 9472: /healthz and /metrics (Prometheus text) for anyone, and the JSON of the
+// control API's answers under /v1/ with the cluster's token: status, volumes, volumes/NAME,
+// snapshots, nodes, pools, alerts.
 //
 // Threading: its own threads; start() and stop() by one thread.
 #pragma once

@@ -25,7 +25,8 @@ class MemMetaStore final : public MetaStore {
   void set_unreachable(bool unreachable);
   // The next commit happens, but its answer is lost: kUnreachable.
   void lose_next_answer();
-  // Leases that nobody keeps alive (their Lease object was abandoned) expire when their time has passed.
+  // Leases that nobody keeps alive (their Lease object was abandoned) expire when their time has
+  // passed.
   void advance(Duration by);
   // The holder of this lease stops keeping it alive, as when its process dies.
   void abandon(LeaseId lease);

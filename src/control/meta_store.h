@@ -1,8 +1,9 @@
 // Port: the cluster's metadata, a small part of what etcd offers. etcd_meta_store speaks to etcd,
 // mem_meta_store is for tests and the simulator.
 //
-// Threading: any thread. Errors: kUnreachable (no endpoint answered; nothing is known about a commit that
-// was under way), kTimedOut (etcd answers but has no quorum; the same holds), kUnsupported (not an etcd).
+// Threading: any thread. Errors: kUnreachable (no endpoint answered; nothing is known about a
+// commit that was under way), kTimedOut (etcd answers but has no quorum; the same holds),
+// kUnsupported (not an etcd).
 #pragma once
 
 #include <cstdint>
@@ -86,7 +87,8 @@ class Lease {
  public:
   virtual ~Lease() = default;
   virtual LeaseId id() const = 0;
-  // False once the store may have let it expire: what it guarded is no longer ours. It never comes back.
+  // False once the store may have let it expire: what it guarded is no longer ours. It never comes
+  // back.
   virtual bool alive() const = 0;
 };
 

@@ -25,9 +25,10 @@ struct MountInfo {
 class MountPort {
  public:
   virtual ~MountPort() = default;
-  // Makes the file system only on a device that is blank, checks an existing one, mounts it. Mounted there
-  // already: success. kBusy: something else is mounted at the path. kCorrupt: the check found damage that
-  // it could not repair by itself. kInvalidArgument: unknown file system, path not absolute.
+  // Makes the file system only on a device that is blank, checks an existing one, mounts it.
+  // Mounted there already: success. kBusy: something else is mounted at the path. kCorrupt: the
+  // check found damage that it could not repair by itself. kInvalidArgument: unknown file system,
+  // path not absolute.
   virtual Outcome<MountInfo> mount(const MountRequestInfo& request) = 0;
   // Empty path: everywhere. Success when not mounted. kBusy: files are open.
   virtual Outcome<> unmount(const std::string& device, const std::string& path) = 0;

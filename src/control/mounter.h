@@ -1,6 +1,8 @@
-// MountPort of this node, by the system's programs: blkid, mkfs.ext4, mkfs.xfs, e2fsck, mount, umount.
+// MountPort of this node, by the system's programs: blkid, mkfs.ext4, mkfs.xfs, e2fsck, mount,
+// umount.
 //
-// Threading: any thread; one operation at a time (a lock), so two mounts can't both make a file system.
+// Threading: any thread; one operation at a time (a lock), so two mounts can't both make a file
+// system.
 #pragma once
 
 #include <mutex>

@@ -1,5 +1,5 @@
-// Who this node is, and which cluster it belongs to: data_dir/identity, a small text file. And the checks
-// of R11 that stand before every join.
+// Who this node is, and which cluster it belongs to: data_dir/identity, a small text file. And the
+// checks of R11 that stand before every join.
 #pragma once
 
 #include <string>
@@ -22,17 +22,17 @@ struct NodeIdentity {
   Outcome<> save(const std::string& data_dir) const;
 };
 
-// Checks that etcd holds this node's cluster and knows at least what the node's replicas know (R11); makes
-// the cluster when there is none yet and the node never had one. Raises the incarnation and returns the
-// identity to save. Refusals, all kConflict but the first:
+// Checks that etcd holds this node's cluster and knows at least what the node's replicas know
+// (R11); makes the cluster when there is none yet and the node never had one. Raises the
+// incarnation and returns the identity to save. Refusals, all kConflict but the first:
 //   kUnsupported  a newer layout than this cleatd knows
-//   another cluster's data on this prefix; no data though the node has a cluster; an incarnation or a
-//   volume's epoch below what the node knows: an etcd restored from an older backup.
+//   another cluster's data on this prefix; no data though the node has a cluster; an incarnation or
+//   a volume's epoch below what the node knows: an etcd restored from an older backup.
 Outcome<NodeIdentity> join_cluster(const ControlContext& context, const NodeIdentity& known,
                                    const std::vector<LocalReplica>& replicas);
 
-// A person's word after such a refusal (`cleat cluster rebuild-metadata`): etcd is given the cluster that
-// the node remembers, with a higher incarnation.
+// A person's word after such a refusal (`cleat cluster rebuild-metadata`): etcd is given the
+// cluster that the node remembers, with a higher incarnation.
 Outcome<NodeIdentity> adopt_cluster(const ControlContext& context, const NodeIdentity& known);
 
 }  // namespace cleat::control

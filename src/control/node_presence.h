@@ -1,9 +1,9 @@
 // This node in the metadata: joins the cluster (R11), registers, keeps its lease, its pools and its
 // replicas' specs current, and removes replicas that the metadata says are no longer wanted.
 //
-// A replica here is only removed when a tombstone names its volume, or when the volume's record exists, is
-// not older than the replica (R11) and does not list it, in two passes one after the other. A volume that
-// etcd doesn't know at all is left alone.
+// A replica here is only removed when a tombstone names its volume, or when the volume's record
+// exists, is not older than the replica (R11) and does not list it, in two passes one after the
+// other. A volume that etcd doesn't know at all is left alone.
 //
 // Threading: one thread of its own; problem() by any.
 #pragma once

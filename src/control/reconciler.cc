@@ -58,8 +58,8 @@ Outcome<> Reconciler::run_once() {
   return alerts_.expire();
 }
 
-// Since when a node is offline is written down by whoever reconciles: a new holder of the election goes on
-// counting where the old one began.
+// Since when a node is offline is written down by whoever reconciles: a new holder of the election
+// goes on counting where the old one began.
 void Reconciler::note_offline_nodes(const ClusterView& view) {
   for (const auto& [id, node] : view.topology.nodes) {
     const bool noted = node.node.last_seen_unix_ms() != 0;

@@ -1,5 +1,5 @@
-// The background work of the cluster, on one node at a time (Election): new replicas for those on nodes
-// that are gone, moves off nodes that leave, ends of half-done work, tombstones, alerts.
+// The background work of the cluster, on one node at a time (Election): new replicas for those on
+// nodes that are gone, moves off nodes that leave, ends of half-done work, tombstones, alerts.
 //
 // Threading: run_once() by one thread at a time; start() makes that thread.
 #pragma once
@@ -30,8 +30,8 @@ class Reconciler {
   void start(Duration period);
   void stop();
 
-  // One pass over everything, if this node holds the election. Errors of single volumes are logged and
-  // tried again in the next pass. kUnreachable: the store can't be read.
+  // One pass over everything, if this node holds the election. Errors of single volumes are logged
+  // and tried again in the next pass. kUnreachable: the store can't be read.
   Outcome<> run_once();
 
  private:

@@ -1,5 +1,6 @@
-// Between core::VolumeRecord and its stored forms: the etcd value records/<id>, and the catalog bytes that
-// each replica keeps (R11). Bytes that don't parse are an Outcome with kCorrupt, never a crash.
+// Between core::VolumeRecord and its stored forms: the etcd value records/<id>, and the catalog
+// bytes that each replica keeps (R11). Bytes that don't parse are an Outcome with kCorrupt, never a
+// crash.
 //
 // Threading: pure functions.
 #pragma once

@@ -48,7 +48,8 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
   meta::Name name;
   name.set_volume(volume.id().value);
   name.set_snapshot(id.value);
-  // The spec is written again as it is, so that a deletion of the volume under way loses its compare.
+  // The spec is written again as it is, so that a deletion of the volume under way loses its
+  // compare.
   auto reserved = context_.store.commit(
       Txn{}
           .require_absent(context_.keys.name(snapshot.name()))

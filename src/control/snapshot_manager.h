@@ -1,7 +1,7 @@
 // Snapshots, clones and restore (api/control.proto has the contracts).
 //
-// Threading: any thread. A snapshot's key is written as CREATING before the layers are frozen and as
-// DELETING before they are merged, so the reconciler can finish what a crash left.
+// Threading: any thread. A snapshot's key is written as CREATING before the layers are frozen and
+// as DELETING before they are merged, so the reconciler can finish what a crash left.
 #pragma once
 
 #include "api/control.pb.h"

@@ -1,4 +1,5 @@
-// The one table between our error codes and gRPC's status codes (api/control.proto has it for clients).
+// The one table between our error codes and gRPC's status codes (api/control.proto has it for
+// clients).
 #pragma once
 
 #include <grpcpp/grpcpp.h>

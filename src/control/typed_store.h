@@ -49,8 +49,8 @@ Outcome<std::vector<Keyed<Message>>> load_all(MetaStore& store, const std::strin
   return out;
 }
 
-// Reads, changes and writes one value until no one else interferes. `change` returns false to leave it.
-// kNotFound when the key does not exist; kConflict after many tries.
+// Reads, changes and writes one value until no one else interferes. `change` returns false to leave
+// it. kNotFound when the key does not exist; kConflict after many tries.
 template <class Message, class Change>
 Outcome<Message> update(MetaStore& store, const std::string& key, Change change) {
   constexpr int kTries = 16;

@@ -20,7 +20,8 @@ int badness(const core::ReplicaRecord& replica, const VolumeView& volume,
   return out;
 }
 
-// Which replica to give up: not in sync, then offline, then not where it is attached; the newest of equals.
+// Which replica to give up: not in sync, then offline, then not where it is attached; the newest of
+// equals.
 core::MemberIndex worst_replica(const VolumeView& volume, const Topology& topology) {
   auto worst = std::max_element(volume.record.replicas.begin(), volume.record.replicas.end(),
                                 [&](const auto& a, const auto& b) {
@@ -240,8 +241,9 @@ Outcome<v1::CheckVolumeResponse> VolumeManager::check(const v1::CheckVolumeReque
   return out;
 }
 
-// R10: the chosen replica becomes the only one. The others leave the record, so their nodes delete them,
-// and the reconciler makes new ones: what they hold may differ anywhere, and no dirty map says where.
+// R10: the chosen replica becomes the only one. The others leave the record, so their nodes delete
+// them, and the reconciler makes new ones: what they hold may differ anywhere, and no dirty map
+// says where.
 Outcome<v1::Volume> VolumeManager::salvage(const v1::SalvageVolumeRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));

@@ -1,5 +1,5 @@
-// Volumes as people use them: the Volumes service of api/control.proto without its snapshots. Each method
-// is one call of the API: its contract, errors included, stands there.
+// Volumes as people use them: the Volumes service of api/control.proto without its snapshots. Each
+// method is one call of the API: its contract, errors included, stands there.
 //
 // Threading: any thread, any number at once; calls for one volume are ordered by compare-and-set.
 #pragma once

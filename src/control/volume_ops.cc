@@ -173,8 +173,8 @@ Outcome<> VolumeOps::erase_volume(const VolumeView& volume) {
       .erase(context_.keys.record(id))
       .erase(context_.keys.name(volume.spec.name()))
       .put(context_.keys.tombstone(id), tombstone.SerializeAsString());
-  // etcd takes 128 operations in a transaction. What is left over names a volume that is gone, and is
-  // swept below, or by the reconciler.
+  // etcd takes 128 operations in a transaction. What is left over names a volume that is gone, and
+  // is swept below, or by the reconciler.
   std::vector<Txn> sweeps(1);
   for (const auto& snapshot : volume.snapshots) {
     Txn* part = txn.deletes.size() < kTxnDeletesMax ? &txn : &sweeps.back();

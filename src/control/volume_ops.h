@@ -1,6 +1,6 @@
-// The steps that several operations on a volume share: who serves it, how a replica comes and goes, how a
-// volume ends. Each is safe to repeat after a crash at any point: what it leaves behind is written down
-// before (spec.pending, tombstones) and the reconciler finishes it.
+// The steps that several operations on a volume share: who serves it, how a replica comes and goes,
+// how a volume ends. Each is safe to repeat after a crash at any point: what it leaves behind is
+// written down before (spec.pending, tombstones) and the reconciler finishes it.
 //
 // Threading: any thread.
 #pragma once
@@ -13,8 +13,8 @@ class VolumeOps {
  public:
   explicit VolumeOps(const ControlContext& context) : context_(context) {}
 
-  // Where VolumePort and check() are called: the primary's node, else one with an in-sync replica, this
-  // one first. kUnreachable says which nodes would be needed.
+  // Where VolumePort and check() are called: the primary's node, else one with an in-sync replica,
+  // this one first. kUnreachable says which nodes would be needed.
   Outcome<std::shared_ptr<NodeHandle>> serving_node(const VolumeView& volume,
                                                     const Topology& topology);
   Outcome<NodeId> serving_node_id(const VolumeView& volume, const Topology& topology) const;
@@ -26,8 +26,8 @@ class VolumeOps {
   Outcome<> remove_replica(const VolumeView& volume, const Topology& topology,
                            core::MemberIndex member);
 
-  // Takes volume, names and snapshots out of the metadata in one transaction that only happens if nobody
-  // attached, cloned or changed it meanwhile; then removes what replicas can be reached.
+  // Takes volume, names and snapshots out of the metadata in one transaction that only happens if
+  // nobody attached, cloned or changed it meanwhile; then removes what replicas can be reached.
   Outcome<> erase_volume(const VolumeView& volume);
   // Removes the replicas a tombstone lists; the tombstone goes when none is left.
   Outcome<> bury(const meta::Tombstone& tombstone);

@@ -18,8 +18,9 @@ struct VolumePlan {
   bool operator==(const VolumePlan&) const = default;
 };
 
-// A replica counts unless its node leaves the cluster, or has been offline for longer than the delay
-// without being in maintenance. One step at a time, and a removal only when enough others are in sync.
+// A replica counts unless its node leaves the cluster, or has been offline for longer than the
+// delay without being in maintenance. One step at a time, and a removal only when enough others are
+// in sync.
 VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
                        const ControlLimits& limits, uint64_t now_unix_ms);
 // Offline for longer than the delay, or unknown.

@@ -91,7 +91,8 @@ TEST(VolumePlan, PendingReplicasAreWaitedForThenFinished) {
   EXPECT_EQ(world.plan(), (VolumePlan{Step::kFinishPending, 5}));
 }
 
-// Whatever the state: no plan leaves the volume with no in-sync replica, and following the plans ends.
+// Whatever the state: no plan leaves the volume with no in-sync replica, and following the plans
+// ends.
 TEST(VolumePlan, NeverRemovesTheLastGoodReplicaAndComesToAnEnd) {
   for (uint64_t seed = 0; seed < 3000; ++seed) {
     SCOPED_TRACE(seed);

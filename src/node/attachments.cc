@@ -135,7 +135,8 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::attach_in_turn(
   }
   if (entry.device) {
     if (entry.device->frontend == options.frontend) co_return *entry.device;
-    co_return failure(Code::kBusy, "the volume is attached here by the other frontend: detach it first");
+    co_return failure(Code::kBusy,
+                      "the volume is attached here by the other frontend: detach it first");
   }
   if (!entry.volume) {
     auto opened = co_await open(entry, request);
@@ -237,8 +238,8 @@ io::Task<void> Attachments::close() {
     auto closed = co_await shut(entry);
     if (!closed) LOG_WARN("{}", closed.error().message);
   }
-  // In use: no more answers, so that the next process gets the requests; and no clean detach, so that no
-  // other node takes the volume for free.
+  // In use: no more answers, so that the next process gets the requests; and no clean detach, so
+  // that no other node takes the volume for free.
   co_await nbd_.leave();
   co_await fuse_.leave();
   for (VolumeId id : open_volumes()) {

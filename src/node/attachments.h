@@ -1,5 +1,5 @@
-// The volumes that are open on this node: attached (with a device), or open without one for a while, to
-// heal or for one change.
+// The volumes that are open on this node: attached (with a device), or open without one for a
+// while, to heal or for one change.
 //
 // Threading: the loop. Calls for one volume are taken in turn.
 #pragma once
@@ -32,8 +32,8 @@ class Attachments {
   io::Task<control::Outcome<>> heal(VolumeId volume);
   std::vector<control::AttachedVolume> attached() const;
 
-  // Calls `change` with the volume open, which a detached one is for as long as that takes; with `heal`,
-  // until its replicas are in sync.
+  // Calls `change` with the volume open, which a detached one is for as long as that takes; with
+  // `heal`, until its replicas are in sync.
   using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
   // Tells the device that its volume has grown.
@@ -55,8 +55,9 @@ class Attachments {
   io::Task<Turn> enter(VolumeId volume);
   io::Task<control::Outcome<>> open(Entry& entry, engine::AttachRequest request);
   io::Task<control::Outcome<>> shut(Entry& entry);
-  io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(
-      Entry& entry, control::AttachOptions options, engine::AttachRequest request);
+  io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(Entry& entry,
+                                                                     control::AttachOptions options,
+                                                                     engine::AttachRequest request);
   io::Task<control::Outcome<>> withdraw(Entry& entry, bool force);
   io::Task<void> heal_and_shut(VolumeId volume);
   DeviceServer& server(control::Frontend frontend);

@@ -1,7 +1,7 @@
 // Threads for calls that block (etcd, mkdir, opening a disk), awaited on the loop.
 //
-// Threading: run() on the loop; the function runs on one of the threads. Limits: kThreads at once, others
-// wait in order. The pool dies after every run() has ended.
+// Threading: run() on the loop; the function runs on one of the threads. Limits: kThreads at once,
+// others wait in order. The pool dies after every run() has ended.
 #pragma once
 
 #include <condition_variable>

@@ -27,15 +27,17 @@ constexpr size_t kSecretBytesMin = 16;
 constexpr size_t kSecretBytesMax = 4096;
 
 Outcome<std::string> read_secret(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (stat(path.c_str(), &status) != 0) {
-    return failure(Code::kNotFound,
-                   "cannot read the cluster's secret {}: {}; make it once and copy it to every node: "
-                   "head -c 32 /dev/urandom | base64 > {}; chmod 600 {}",
-                   path, strerrordesc_np(errno), path, path);
+    return failure(
+        Code::kNotFound,
+        "cannot read the cluster's secret {}: {}; make it once and copy it to every node: "
+        "head -c 32 /dev/urandom | base64 > {}; chmod 600 {}",
+        path, strerrordesc_np(errno), path, path);
   }
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return failure(Code::kPermission, "the secret {} can be read by others: chmod 600 {}", path, path);
+    return failure(Code::kPermission, "the secret {} can be read by others: chmod 600 {}", path,
+                   path);
   }
   std::ifstream file(path);
   std::string secret(std::istreambuf_iterator<char>(file), {});

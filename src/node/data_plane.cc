@@ -37,8 +37,9 @@ DataPlane::DataPlane(LoopThread& thread, const NodeOptions& options, NodeId self
       peers_(thread.loop(), buffers_, network_, identity_, wire::PeerPoolOptions{}),
       replicas_(thread.loop(), buffers_),
       server_(thread.loop(), buffers_, identity_, replicas_),
-      pools_(thread.loop(), replicas_,
-             PoolSetOptions{options.data_dir, options.run_dir, options.cluster, self, system_random}),
+      pools_(
+          thread.loop(), replicas_,
+          PoolSetOptions{options.data_dir, options.run_dir, options.cluster, self, system_random}),
       blocking_(thread.loop()),
       control_(control),
       registry_(blocking_, control.store(), control::Keys(options.cluster),
@@ -51,8 +52,9 @@ DataPlane::~DataPlane() = default;
 
 engine::VolumeContext DataPlane::volume_context() {
   auto factory = [this](const core::ReplicaRecord& replica) { return make_member(replica); };
-  return engine::VolumeContext{thread_.loop(), buffers_, registry_, self_, factory,
-                               options_.io_wait_max, options_.resync_rate_max};
+  return engine::VolumeContext{
+      thread_.loop(),          buffers_, registry_, self_, factory, options_.io_wait_max,
+      options_.resync_rate_max};
 }
 
 std::unique_ptr<engine::Member> DataPlane::make_member(const core::ReplicaRecord& replica) {

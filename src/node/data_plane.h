@@ -1,8 +1,9 @@
-// Everything of this node that lives on the data loop: pools, replicas, connections to the other nodes,
-// open volumes and their devices. Made and ended on a control thread; what is inside is used on the loop.
+// Everything of this node that lives on the data loop: pools, replicas, connections to the other
+// nodes, open volumes and their devices. Made and ended on a control thread; what is inside is used
+// on the loop.
 //
-// Order of life: open() (pools; other nodes can use the replicas from here on) -> ports are called ->
-// close() (volumes detached, pools closed).
+// Order of life: open() (pools; other nodes can use the replicas from here on) -> ports are called
+// -> close() (volumes detached, pools closed).
 #pragma once
 
 #include <memory>

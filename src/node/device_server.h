@@ -17,14 +17,14 @@ class DeviceServer {
  public:
   virtual ~DeviceServer() = default;
   // Serves `device` from now on; it must live until withdraw() has returned.
-  virtual io::Task<control::Outcome<control::AttachedVolume>> serve(VolumeId volume,
-                                                                    std::string name,
-                                                                    engine::BlockDevice& device) = 0;
+  virtual io::Task<control::Outcome<control::AttachedVolume>> serve(
+      VolumeId volume, std::string name, engine::BlockDevice& device) = 0;
   // Ends it. kBusy while it is in use, unless `force`.
   virtual io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) = 0;
   // The volume has grown.
   virtual io::Task<control::Outcome<>> resized(VolumeId volume) = 0;
-  // Ends all serving. Devices in use stay, without answers, for the next process where the frontend can.
+  // Ends all serving. Devices in use stay, without answers, for the next process where the frontend
+  // can.
   virtual io::Task<void> leave() = 0;
 };
 

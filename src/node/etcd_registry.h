@@ -1,4 +1,5 @@
-// engine::VolumeRegistry over control::RecordStore, whose calls block: they run on the blocking pool.
+// engine::VolumeRegistry over control::RecordStore, whose calls block: they run on the blocking
+// pool.
 //
 // Threading: the loop.
 #pragma once

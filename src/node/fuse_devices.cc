@@ -11,10 +11,7 @@ using control::Outcome;
 
 FuseDevices::FuseDevices(io::EventLoop& loop, io::BufferPool& buffers, std::string run_dir,
                          std::string dev_dir)
-    : loop_(loop),
-      buffers_(buffers),
-      run_dir_(std::move(run_dir)),
-      dev_dir_(std::move(dev_dir)) {}
+    : loop_(loop), buffers_(buffers), run_dir_(std::move(run_dir)), dev_dir_(std::move(dev_dir)) {}
 
 FuseDevices::~FuseDevices() = default;
 
@@ -97,10 +94,12 @@ io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
   auto ended = co_await devices_->detach(volume, force);
   if (!ended) {
     if (ended.error().code == Code::kBusy) {
-      co_return failure(Code::kBusy,
-                        "the device is mounted or open: unmount it first, or use --force to fail its I/O");
+      co_return failure(
+          Code::kBusy,
+          "the device is mounted or open: unmount it first, or use --force to fail its I/O");
     }
-    co_return keeper_failure(ended.error(), fmt::format("cannot take down the device of {}", volume.value));
+    co_return keeper_failure(ended.error(),
+                             fmt::format("cannot take down the device of {}", volume.value));
   }
   auto found = served_.find(volume);
   if (found == served_.end()) co_return Outcome<>{};

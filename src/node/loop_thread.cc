@@ -15,9 +15,10 @@ namespace {
 // This thread serves block devices: it must not wait for memory whose reclaim waits for it.
 void mark_io_flusher() {
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
-    LOG_WARN("prctl(PR_SET_IO_FLUSHER): {}: under memory pressure a device may hang (needs "
-             "CAP_SYS_RESOURCE)",
-             strerrordesc_np(errno));
+    LOG_WARN(
+        "prctl(PR_SET_IO_FLUSHER): {}: under memory pressure a device may hang (needs "
+        "CAP_SYS_RESOURCE)",
+        strerrordesc_np(errno));
   }
 }
 

@@ -48,7 +48,8 @@ class LoopThread {
     T value = co_await std::move(task);
     promise.set_value(std::move(value));
   }
-  static io::Task<void> run_void(std::function<io::Task<void>()>& make, std::promise<void>& promise);
+  static io::Task<void> run_void(std::function<io::Task<void>()>& make,
+                                 std::promise<void>& promise);
 
   std::unique_ptr<io::EventLoop> loop_;
   io::TaskGroup calls_;

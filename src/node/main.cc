@@ -43,9 +43,10 @@ int main(int argc, char** argv) {
   OptionSet set;
   declare(set, options);
   if (cleat::take_switch(arguments, "help")) {
-    fmt::print("cleatd: the daemon of one node of Cleat.\n\n  --config FILE\n      TOML file "
-               "(default: /etc/cleat/cleatd.toml, if it exists)\n{}",
-               set.help());
+    fmt::print(
+        "cleatd: the daemon of one node of Cleat.\n\n  --config FILE\n      TOML file "
+        "(default: /etc/cleat/cleatd.toml, if it exists)\n{}",
+        set.help());
     return 0;
   }
   if (cleat::take_switch(arguments, "reference")) {

@@ -62,7 +62,8 @@ io::Task<control::Outcome<>> NbdDevices::withdraw(VolumeId volume, bool force) {
   if (found == served_.end()) co_return control::Outcome<>{};
   Served& served = *found->second;
   if (!force && served.volume.connection_count() > 0) {
-    co_return control::failure(Code::kBusy, "{} clients use the NBD export: end them first, or use --force",
+    co_return control::failure(Code::kBusy,
+                               "{} clients use the NBD export: end them first, or use --force",
                                served.volume.connection_count());
   }
   exports_.remove(served.volume);

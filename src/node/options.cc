@@ -23,8 +23,9 @@ void declare_ports(OptionSet& set, NodeOptions& options) {
 void declare(OptionSet& set, NodeOptions& options) {
   set.add(&options.cluster, {.name = "cluster", .help = "name of the cluster", .required = true});
   set.add(&options.node, {.name = "node", .help = "name of this node", .required = true});
-  set.add(&options.address,
-          {.name = "address", .help = "IP address by which other nodes reach this one", .required = true});
+  set.add(&options.address, {.name = "address",
+                             .help = "IP address by which other nodes reach this one",
+                             .required = true});
   set.add(&options.data_dir, {.name = "data_dir", .help = "what this node must not lose"});
   set.add(&options.run_dir, {.name = "run_dir", .help = "sockets and scratch memory; on tmpfs"});
   set.add(&options.dev_dir, {.name = "dev_dir", .help = "where volumes appear as devices"});
@@ -46,9 +47,9 @@ void declare(OptionSet& set, NodeOptions& options) {
            .help = "how long I/O waits for the last replica to come back before it fails",
            .min = Duration(1s).count(),
            .max = Duration(std::chrono::hours(24)).count()});
-  set.add_size(&options.resync_rate_max,
-               {.name = "resync_rate_max", .help = "bytes a second of one resync; 0: no limit",
-                .max = static_cast<int64_t>(kTiB)});
+  set.add_size(&options.resync_rate_max, {.name = "resync_rate_max",
+                                          .help = "bytes a second of one resync; 0: no limit",
+                                          .max = static_cast<int64_t>(kTiB)});
   set.add(&options.rebuild_delay,
           {.name = "rebuild_delay",
            .help = "how long a node may be away before its replicas are made anew elsewhere",

@@ -59,8 +59,9 @@ control::Outcome<> PoolSet::load() {
       entries_.push_back(std::move(entry));
     }
   } catch (const std::exception& error) {
-    return failure(Code::kCorrupt, "cannot read the list of pools {}: {}; correct or remove the file",
-                   list_path(), error.what());
+    return failure(Code::kCorrupt,
+                   "cannot read the list of pools {}: {}; correct or remove the file", list_path(),
+                   error.what());
   }
   return {};
 }
@@ -78,7 +79,8 @@ control::Outcome<> PoolSet::save() const {
   std::error_code error;
   if (file) std::filesystem::rename(fresh, list_path(), error);
   if (!file || error) {
-    return failure(Code::kIoError, "cannot write the list of pools {}: is data_dir full or read-only?",
+    return failure(Code::kIoError,
+                   "cannot write the list of pools {}: is data_dir full or read-only?",
                    list_path());
   }
   return {};
@@ -198,7 +200,8 @@ io::Task<control::Outcome<>> PoolSet::remove(PoolId id) {
   auto disk = io::UringDisk::open(loop_, entry->path);
   if (disk) {
     auto erased = co_await erase_superblocks(**disk);
-    if (!erased) co_return failure_from(erased.error(), fmt::format("cannot erase {}", entry->path));
+    if (!erased)
+      co_return failure_from(erased.error(), fmt::format("cannot erase {}", entry->path));
   }
   std::erase_if(entries_, [entry](const auto& e) { return e.get() == entry; });
   co_return save();
@@ -217,7 +220,8 @@ control::PoolInfo PoolSet::info(const Entry& entry) const {
   info.used_bytes = stats.used_bytes;
   info.free_bytes = stats.free_bytes;
   info.failed = stats.failed;
-  if (stats.failed) info.problem = "a device error: the pool is read-only until cleatd is restarted";
+  if (stats.failed)
+    info.problem = "a device error: the pool is read-only until cleatd is restarted";
   return info;
 }
 
@@ -243,8 +247,8 @@ io::Task<control::Outcome<>> PoolSet::create_replica(core::VolumeRecord record,
                       "this node holds another replica of volume {}; delete that first",
                       record.id.value);
   }
-  bool clone = record.parent_snapshot != SnapshotId{} &&
-               replica->state == core::ReplicaState::kInSync;
+  bool clone =
+      record.parent_snapshot != SnapshotId{} && replica->state == core::ReplicaState::kInSync;
   Result<store::ReplicaStore*> created = fail(Code::kNotFound);
   if (clone) {
     created = co_await entry->pool->clone(record.id, record.parent_volume, record.parent_snapshot);
@@ -268,7 +272,8 @@ io::Task<control::Outcome<>> PoolSet::remove_replica(VolumeId volume, PoolId poo
   auto removed = co_await entry->pool->remove(volume);
   if (!removed) {
     service_.add(*replica);
-    co_return failure_from(removed.error(), fmt::format("cannot delete the replica of {}", volume.value));
+    co_return failure_from(removed.error(),
+                           fmt::format("cannot delete the replica of {}", volume.value));
   }
   co_return control::Outcome<>{};
 }
@@ -278,7 +283,8 @@ io::Task<control::Outcome<>> PoolSet::set_spec(VolumeId volume, std::string spec
   if (replica == nullptr) co_return control::Outcome<>{};
   std::string catalog = control::replace_spec(replica->record(), spec);
   auto stored = co_await replica->set_record(std::move(catalog));
-  if (!stored) co_return failure_from(stored.error(), "cannot store the volume's spec with its replica");
+  if (!stored)
+    co_return failure_from(stored.error(), "cannot store the volume's spec with its replica");
   co_return control::Outcome<>{};
 }
 

@@ -1,7 +1,7 @@
 // The pools of this node: opened at start from data_dir/pools.toml, made and deleted later.
 //
-// Threading: the loop (opening a disk blocks it for a moment). Ownership: owns the pools; every replica in
-// them is known to the ReplicaService.
+// Threading: the loop (opening a disk blocks it for a moment). Ownership: owns the pools; every
+// replica in them is known to the ReplicaService.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,8 @@ class PoolSet {
   PoolSet(io::EventLoop& loop, engine::ReplicaService& service, PoolSetOptions options);
   ~PoolSet();
 
-  // Opens every remembered pool. One that can't be opened is listed with its problem; its replicas are
-  // simply not there.
+  // Opens every remembered pool. One that can't be opened is listed with its problem; its replicas
+  // are simply not there.
   io::Task<control::Outcome<>> open_all();
   io::Task<void> close_all();
   // Housekeeping of every open pool; about once a second.

@@ -64,7 +64,8 @@ Outcome<> Replicas::set_spec(VolumeId volume, const std::string& spec) {
 }
 
 Outcome<> Replicas::remove(VolumeId volume, PoolId pool) {
-  bool open = plane_.thread().ask([this, volume] { return plane_.attachments().find(volume) != nullptr; });
+  bool open =
+      plane_.thread().ask([this, volume] { return plane_.attachments().find(volume) != nullptr; });
   if (open) {
     return failure(Code::kBusy, "volume {} is open on this node: detach it first", volume.value);
   }
@@ -97,7 +98,9 @@ Outcome<std::vector<control::AttachedVolume>> Attaching::attached() {
 }
 
 Outcome<> Volumes::snapshot(VolumeId volume, const core::SnapshotRecord& snapshot) {
-  Attachments::Change change = [&snapshot](engine::Volume& open) { return open.snapshot(snapshot); };
+  Attachments::Change change = [&snapshot](engine::Volume& open) {
+    return open.snapshot(snapshot);
+  };
   return plane_.thread().call<Outcome<>>(
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change); });
 }
@@ -133,13 +136,17 @@ Outcome<> Volumes::resize(VolumeId volume, uint64_t size_blocks) {
 }
 
 Outcome<> Volumes::add_replica(VolumeId volume, const core::ReplicaRecord& replica) {
-  Attachments::Change change = [&replica](engine::Volume& open) { return open.add_replica(replica); };
+  Attachments::Change change = [&replica](engine::Volume& open) {
+    return open.add_replica(replica);
+  };
   return plane_.thread().call<Outcome<>>(
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change, true); });
 }
 
 Outcome<> Volumes::remove_replica(VolumeId volume, core::MemberIndex member) {
-  Attachments::Change change = [member](engine::Volume& open) { return open.remove_replica(member); };
+  Attachments::Change change = [member](engine::Volume& open) {
+    return open.remove_replica(member);
+  };
   return plane_.thread().call<Outcome<>>(
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change); });
 }
@@ -147,7 +154,8 @@ Outcome<> Volumes::remove_replica(VolumeId volume, core::MemberIndex member) {
 Outcome<control::VolumeRuntime> Inspecting::runtime(VolumeId volume) {
   return plane_.thread().ask([this, volume]() -> Outcome<control::VolumeRuntime> {
     engine::Volume* open = plane_.attachments().find(volume);
-    if (open == nullptr) return failure(Code::kNotFound, "volume {} is not open here", volume.value);
+    if (open == nullptr)
+      return failure(Code::kNotFound, "volume {} is not open here", volume.value);
     return runtime_of(*open, plane_.attachments().device(volume));
   });
 }
@@ -155,7 +163,8 @@ Outcome<control::VolumeRuntime> Inspecting::runtime(VolumeId volume) {
 Outcome<control::VolumeStats> Inspecting::stats(VolumeId volume) {
   return plane_.thread().ask([this, volume]() -> Outcome<control::VolumeStats> {
     engine::Volume* open = plane_.attachments().find(volume);
-    if (open == nullptr) return failure(Code::kNotFound, "volume {} is not open here", volume.value);
+    if (open == nullptr)
+      return failure(Code::kNotFound, "volume {} is not open here", volume.value);
     const engine::VolumeCounters& counted = open->counters();
     control::VolumeStats stats;
     stats.reads = counted.reads;

@@ -63,7 +63,8 @@ class Inspecting final : public control::InspectPort {
 class Pools final : public control::PoolPort {
  public:
   explicit Pools(DataPlane& plane) : plane_(plane) {}
-  control::Outcome<control::PoolInfo> create(PoolId pool, const control::PoolCreate& options) override;
+  control::Outcome<control::PoolInfo> create(PoolId pool,
+                                             const control::PoolCreate& options) override;
   control::Outcome<> remove(PoolId pool) override;
   control::Outcome<std::vector<control::PoolInfo>> list() override;
 

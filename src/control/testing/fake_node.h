@@ -1,5 +1,5 @@
-// A node's data plane for tests: the ports on a few maps, with what control relies on. Several of them
-// share a metadata store, as nodes do. Replicas hold a value that stands for their data.
+// A node's data plane for tests: the ports on a few maps, with what control relies on. Several of
+// them share a metadata store, as nodes do. Replicas hold a value that stands for their data.
 #pragma once
 
 #include <map>

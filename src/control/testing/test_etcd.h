@@ -1,5 +1,5 @@
-// For tests: a real etcd of one member on ports of 127.0.0.1 that were free a moment ago, with its data in
-// a directory of its own. Gone with the object.
+// For tests: a real etcd of one member on ports of 127.0.0.1 that were free a moment ago, with its
+// data in a directory of its own. Gone with the object.
 #pragma once
 
 #include <gtest/gtest.h>
