@@ -63,6 +63,7 @@ void WritePipeline::finish(Id id, std::vector<Id>& startable) {
   const Operation& done = operations_[id];
   auto place = std::find(active_.begin(), active_.end(), id);
   CHECK(place != active_.end(), "an operation finishes once");
+  if (done.seq.value != 0 && !complete(id)) given_up_ = std::min(given_up_, done.seq);
   for (auto later = place + 1; later != active_.end(); ++later) {
     Operation& operation = operations_[*later];
     if (!conflict(done, operation)) continue;
@@ -74,6 +75,7 @@ void WritePipeline::finish(Id id, std::vector<Id>& startable) {
 
 Seq WritePipeline::known_everywhere() const {
   Seq known = last_seq_;
+  if (given_up_ <= known) known = Seq(given_up_.value - 1);
   for (Id id : active_) {
     const Operation& operation = operations_[id];
     if (operation.seq.value == 0) continue;

@@ -50,7 +50,8 @@ class WritePipeline {
   // order of submission.
   void finish(Id id, std::vector<Id>& startable);
 
-  // Every write up to this seq is complete on every member.
+  // Every write up to this seq is complete on every member. Never passes one that was given up: it may be
+  // on some, and a takeover must hear of it (R7).
   Seq known_everywhere() const;
   Seq last_seq() const { return last_seq_; }
   uint32_t in_flight() const { return static_cast<uint32_t>(active_.size()); }
@@ -74,6 +75,7 @@ class WritePipeline {
   std::vector<Id> active_;  // in the order of submission
   uint64_t next_order_ = 1;
   Seq last_seq_;
+  Seq given_up_{~uint64_t{0}};  // the lowest write that finished and was not complete
 };
 
 }  // namespace cleat::core

@@ -140,5 +140,22 @@ TEST(WritePipeline, PropertyConflictingOperationsRunInOrderOfSubmission) {
   }
 }
 
+// Found by the simulator: a fenced primary gave a write up, and its next message told the one member that
+// had it that all had it.
+TEST(WritePipeline, R7AWriteThatWasGivenUpIsNeverKnownEverywhere) {
+  WritePipeline pipeline;
+  std::vector<WritePipeline::Id> startable;
+  WritePipeline::Id first = pipeline.submit(OperationKind::kWrite, BlockRange{0, 1});
+  pipeline.start(first, MemberSet{0, 1});
+  pipeline.acknowledged(first, 0);
+  pipeline.finish(first, startable);
+  EXPECT_EQ(pipeline.known_everywhere(), Seq(0));
+  WritePipeline::Id second = pipeline.submit(OperationKind::kWrite, BlockRange{0, 1});
+  pipeline.start(second, MemberSet{0});
+  pipeline.acknowledged(second, 0);
+  pipeline.finish(second, startable);
+  EXPECT_EQ(pipeline.known_everywhere(), Seq(0));
+}
+
 }  // namespace
 }  // namespace cleat::core

@@ -285,6 +285,7 @@ io::Task<Result<void>> Volume::flush() {
 // A flush is an operation over no blocks: it waits for every member, or for its removal (R1, R2).
 io::Task<Result<void>> Volume::flush_members(core::MemberSet wait_for) {
   CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kRead, BlockRange{}));
+  wait_for = wait_for & membership_.set().wait_for();  // who left while this waited for its place
   gate_.start(id, wait_for);
   WriteContext context;
   context.id = id;
