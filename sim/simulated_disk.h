@@ -1,12 +1,14 @@
 // A disk that loses, tears and fails, for crash tests and the cluster simulator.
 //
-// Medium: what is stored. It keeps the durable image and the ordered list of writes that no flush has
-// covered yet, in sectors of 512 bytes. crash() decides the fate of each sector of each of them.
-// SimulatedDisk: the io::Disk through which one process sees a medium. It dies with its process: after
-// cut() every operation, also those under way, fails and changes nothing.
+// Medium: what is stored. It keeps the durable image and the ordered list of writes that no flush
+// has covered yet, in sectors of 512 bytes. crash() decides the fate of each sector of each of
+// them.
+// SimulatedDisk: the io::Disk through which one process sees a medium. It dies with its process:
+// after cut() every operation, also those under way, fails and changes nothing.
 //
-// Model: a write is atomic by sector and by nothing else; unflushed writes reach the durable image in any
-// subset, but of two to one sector the later one wins; a flush covers what completed before it was called.
+// Model: a write is atomic by sector and by nothing else; unflushed writes reach the durable image
+// in any subset, but of two to one sector the later one wins; a flush covers what completed before
+// it was called.
 // Threading: one loop.
 #pragma once
 
@@ -36,7 +38,8 @@ class SparseImage {
 
  private:
   using Page = std::array<std::byte, 4096>;
-  absl::flat_hash_map<uint64_t, std::shared_ptr<Page>> pages_;  // shared between copies until written
+  absl::flat_hash_map<uint64_t, std::shared_ptr<Page>>
+      pages_;  // shared between copies until written
   Page& writable(uint64_t number);
 };
 
@@ -44,8 +47,10 @@ class SparseImage {
 using CrashPolicy = std::function<bool(size_t write, size_t sector)>;
 CrashPolicy lose_all();
 CrashPolicy keep_all();
-CrashPolicy keep_writes(uint64_t mask);  // bit i: write i, whole (the first 64; later ones are lost)
-// Each write lost, kept or torn with equal chance; a torn one keeps each sector by the toss of a coin.
+CrashPolicy keep_writes(
+    uint64_t mask);  // bit i: write i, whole (the first 64; later ones are lost)
+// Each write lost, kept or torn with equal chance; a torn one keeps each sector by the toss of a
+// coin.
 CrashPolicy keep_random(uint64_t seed);
 
 class Medium {
@@ -54,9 +59,11 @@ class Medium {
   uint64_t size_bytes() const { return size_bytes_; }
   size_t unflushed_count() const { return unflushed_.size(); }
 
-  // Power loss: the durable image and what the policy keeps of the rest. Nothing is unflushed after it.
+  // Power loss: the durable image and what the policy keeps of the rest. Nothing is unflushed after
+  // it.
   void crash(const CrashPolicy& policy);
-  // The process dies: what it completed stays (cached, unflushed); of writes under way the policy keeps.
+  // The process dies: what it completed stays (cached, unflushed); of writes under way the policy
+  // keeps.
   void kill_process(const CrashPolicy& policy);
 
   void flip_bit(uint64_t offset, unsigned bit);  // in both images
@@ -74,7 +81,8 @@ class Medium {
   };
   uint64_t begin_write(uint64_t offset, ConstBuffer from);
   void complete_write(uint64_t id, bool durable);
-  void abandon_write(uint64_t id);  // failed: each sector may have been written or not; here: none is
+  void abandon_write(
+      uint64_t id);  // failed: each sector may have been written or not; here: none is
   std::vector<uint64_t> completed_ids() const;
   void make_durable(const std::vector<uint64_t>& ids);
   void apply_durable(const Unflushed& write);

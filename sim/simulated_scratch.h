@@ -15,8 +15,8 @@ class SimulatedScratch : public io::Scratch {
   explicit SimulatedScratch(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
 
   MutableBuffer memory() override { return bytes_; }
-  // What the next process finds after this one was killed now. After power loss: a new area of the same
-  // size.
+  // What the next process finds after this one was killed now. After power loss: a new area of the
+  // same size.
   std::vector<std::byte> contents() const { return bytes_; }
 
  private:

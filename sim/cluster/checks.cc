@@ -60,7 +60,8 @@ io::Task<std::string> Cluster::final_reads(engine::Volume& volume) {
   for (size_t hot = 0; hot < kHotBlocks; ++hot) {
     uint64_t before = result_.acknowledged;
     co_await do_read(volume, hot, 1);
-    if (result_.acknowledged == before) co_return fmt::format("block {} can't be read", block_of(hot));
+    if (result_.acknowledged == before)
+      co_return fmt::format("block {} can't be read", block_of(hot));
   }
   co_return std::string{};
 }

@@ -1,4 +1,5 @@
-// The load: clients of whatever node has the volume open, also one that was cut off and does not know it.
+// The load: clients of whatever node has the volume open, also one that was cut off and does not
+// know it.
 #include <fmt/format.h>
 
 #include <cstring>
@@ -10,7 +11,8 @@ namespace {
 
 // A block of a value: the value in every eighth byte group, so that a torn block shows.
 void fill_block(std::byte* block, Value value) {
-  for (size_t at = 0; at < kBlockSize; at += sizeof value) std::memcpy(block + at, &value, sizeof value);
+  for (size_t at = 0; at < kBlockSize; at += sizeof value)
+    std::memcpy(block + at, &value, sizeof value);
 }
 
 constexpr Value kTorn = ~Value{0};
@@ -31,7 +33,8 @@ io::Task<void> Cluster::client(uint64_t number) {
   while (!load_stopped_) {
     std::vector<Process*> candidates;
     for (Node& node : nodes_) {
-      if (node.process && node.process->volume() != nullptr) candidates.push_back(node.process.get());
+      if (node.process && node.process->volume() != nullptr)
+        candidates.push_back(node.process.get());
     }
     if (candidates.empty()) {
       co_await loop_.sleep(5ms);

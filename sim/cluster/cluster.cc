@@ -22,7 +22,8 @@ Cluster::Cluster(const RunOptions& options)
   // Runs of neighbours in a few zones, so that regions, zones and extents are shared and crossed.
   uint64_t at = loop_.random().below(64);
   while (hot_blocks_.size() < kHotBlocks) {
-    for (int run = 0; run < 4 && hot_blocks_.size() < kHotBlocks; ++run) hot_blocks_.push_back(at++);
+    for (int run = 0; run < 4 && hot_blocks_.size() < kHotBlocks; ++run)
+      hot_blocks_.push_back(at++);
     at += loop_.random().below(120);
   }
 }
@@ -95,7 +96,8 @@ void Cluster::faults_and_load() {
 RunResult Cluster::run() {
   build();
   auto attached = loop_.wait(attach_on(0, false));
-  if (!attached) wrong(fmt::format("a healthy cluster does not attach: {}", to_string(attached.error())));
+  if (!attached)
+    wrong(fmt::format("a healthy cluster does not attach: {}", to_string(attached.error())));
   faults_and_load();
   bool done = false;
   loop_.spawn(heal_and_check(done));

@@ -1,7 +1,7 @@
 // A cluster of simulated nodes with one volume, what can happen to it, and the clients that use it.
 //
-// run_seed() is one run: faults and load for a while, then healing, then the checks: the history of every
-// block is linearizable, every replica ends in sync, and all hold the same.
+// run_seed() is one run: faults and load for a while, then healing, then the checks: the history of
+// every block is linearizable, every replica ends in sync, and all hold the same.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ struct RunResult {
   uint64_t operations = 0;
   uint64_t acknowledged = 0;
   uint64_t attaches = 0;
-  std::string faults;   // what happened how often
-  bool hung = false;    // it did not end by itself
+  std::string faults;  // what happened how often
+  bool hung = false;   // it did not end by itself
 };
 
 // A run takes about a hundredth of this; one that takes more hangs.
@@ -41,8 +41,8 @@ RunResult run_seed(const RunOptions& options);
 class Cluster {
  public:
   static constexpr uint32_t kHosts = 3;
-  static constexpr uint64_t kBlocks = 2048;       // of the volume: 8 MiB
-  static constexpr size_t kHotBlocks = 48;        // that clients use
+  static constexpr uint64_t kBlocks = 2048;  // of the volume: 8 MiB
+  static constexpr size_t kHotBlocks = 48;   // that clients use
   static constexpr VolumeId kVolume{77};
 
   explicit Cluster(const RunOptions& options);

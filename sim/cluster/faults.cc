@@ -1,5 +1,5 @@
-// What happens to the cluster: processes killed, power lost, links cut, processes paused, the metadata away,
-// the volume moved with and without the old primary's consent, snapshots taken.
+// What happens to the cluster: processes killed, power lost, links cut, processes paused, the
+// metadata away, the volume moved with and without the old primary's consent, snapshots taken.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 namespace cleat::sim {
 namespace {
 
-// What a process had under way when it was killed: the kernel still does each block or does not, but tears
-// none. Only a loss of power does that.
+// What a process had under way when it was killed: the kernel still does each block or does not,
+// but tears none. Only a loss of power does that.
 CrashPolicy keep_random_blocks(uint64_t seed) {
   return [seed](size_t write, size_t sector) {
     uint64_t block = sector / (kBlockSize / kSectorSize);
@@ -142,8 +142,7 @@ io::Task<Result<void>> Cluster::attach_on(HostIndex host, bool take_over) {
   auto attached = co_await here->attach(kVolume, request);
   here->attaching = false;
   if (options_.trace) {
-    note(fmt::format("host {}: attach: {}", host,
-                     attached ? "done" : to_string(attached.error())));
+    note(fmt::format("host {}: attach: {}", host, attached ? "done" : to_string(attached.error())));
   }
   co_return attached;
 }
@@ -161,7 +160,8 @@ io::Task<void> Cluster::fault_move() {
       old->attaching = true;
       auto detached = co_await old->detach();
       old->attaching = false;
-      note(fmt::format("host {}: detach: {}", host, detached ? "done" : to_string(detached.error())));
+      note(fmt::format("host {}: detach: {}", host,
+                       detached ? "done" : to_string(detached.error())));
     }
   }
   auto attached = co_await attach_on(to, true);
@@ -190,7 +190,8 @@ io::Task<void> Cluster::fault_snapshot() {
   }
 }
 
-// Somebody always wants the volume: when nobody has it open, or only fenced ones, it is attached again.
+// Somebody always wants the volume: when nobody has it open, or only fenced ones, it is attached
+// again.
 io::Task<void> Cluster::keep_attached() {
   while (!load_stopped_) {
     co_await loop_.sleep(300ms);

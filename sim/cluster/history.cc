@@ -61,9 +61,8 @@ std::vector<Value> BlockHistory::survivors() const {
   const Segment& last = segments_.back();
   std::vector<Value> values;
   auto overwritten_after = [&last](TimePoint ended) {
-    return std::ranges::any_of(last.writes, [ended](const Write& write) {
-      return write.durable && write.begun > ended;
-    });
+    return std::ranges::any_of(
+        last.writes, [ended](const Write& write) { return write.durable && write.begun > ended; });
   };
   for (const Write& write : last.writes) {
     if (write.ended && !overwritten_after(*write.ended)) values.push_back(write.value);
@@ -99,8 +98,9 @@ std::string BlockHistory::check_segment(const Segment& segment) {
     auto found = zones.find(read.value);
     if (found == zones.end()) {
       if (!std::ranges::binary_search(segment.first_values, read.value)) {
-        return fmt::format("a read at {:.3f} ms returned {}, which nobody wrote or which was lost for good",
-                           ms(read.ended), read.value);
+        return fmt::format(
+            "a read at {:.3f} ms returned {}, which nobody wrote or which was lost for good",
+            ms(read.ended), read.value);
       }
       // The first value: as if written just before the segment.
       found = zones.try_emplace(read.value, Zone{read.value}).first;
@@ -111,7 +111,8 @@ std::string BlockHistory::check_segment(const Segment& segment) {
     found->second.last_begin = std::max(found->second.last_begin, read.begun);
   }
   // Unanswered and never seen: it may never have happened.
-  std::erase_if(zones, [](const auto& entry) { return entry.second.first_end == TimePoint::max(); });
+  std::erase_if(zones,
+                [](const auto& entry) { return entry.second.first_end == TimePoint::max(); });
   for (auto a = zones.begin(); a != zones.end(); ++a) {
     for (auto b = zones.begin(); b != zones.end(); ++b) {
       if (a == b) continue;

@@ -1,12 +1,14 @@
 // The history of one volume's blocks, and whether each block was a linearizable register.
 //
-// Values are unique. For each value the operations on it (its write and the reads that returned it) span a
-// zone; blocks are linearizable if and only if no two forward zones overlap and no backward zone lies inside
-// a forward one (Gibbons and Korach, Testing Shared Memories, SIAM J. Computing 1997, section 4).
-// A write without an answer may have happened at any time after its call, or never.
+// Values are unique. For each value the operations on it (its write and the reads that returned it)
+// span a zone; blocks are linearizable if and only if no two forward zones overlap and no backward
+// zone lies inside a forward one (Gibbons and Korach, Testing Shared Memories, SIAM J. Computing
+// 1997, section 4). A write without an answer may have happened at any time after its call, or
+// never.
 //
-// Power loss: begin_segment() closes the books. What the next segment starts from must be a value that was
-// not overwritten by a write that was flushed before. A write without an answer goes over into it.
+// Power loss: begin_segment() closes the books. What the next segment starts from must be a value
+// that was not overwritten by a write that was flushed before. A write without an answer goes over
+// into it.
 #pragma once
 
 #include <cstdint>

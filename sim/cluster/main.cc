@@ -98,10 +98,11 @@ Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bu
 }
 
 void print(const Totals& totals, uint64_t first, std::string_view bug_name, double seconds) {
-  fmt::print("bug {}: {} seeds from {}: {} failed; {} operations, {} acknowledged, {} attaches, {} steps, "
-             "{:.1f} s\n",
-             bug_name, totals.seeds, first, totals.failed, totals.operations, totals.acknowledged,
-             totals.attaches, totals.steps, seconds);
+  fmt::print(
+      "bug {}: {} seeds from {}: {} failed; {} operations, {} acknowledged, {} attaches, {} steps, "
+      "{:.1f} s\n",
+      bug_name, totals.seeds, first, totals.failed, totals.operations, totals.acknowledged,
+      totals.attaches, totals.steps, seconds);
   std::fflush(stdout);
 }
 
@@ -146,7 +147,8 @@ int main(int argc, char** argv) {
   for (const auto& known : cleat::sim::planted_bug_names()) bugs += fmt::format(" {}", known.name);
   app.add_option("--bug", arguments.bug, bugs);
   app.add_flag("--trace", arguments.trace, "print what happens");
-  app.add_flag("--trace-operations", arguments.trace_operations, "print what clients are answered, too");
+  app.add_flag("--trace-operations", arguments.trace_operations,
+               "print what clients are answered, too");
   app.add_flag("--until-failure", arguments.until_failure, "stop at the first seed that fails");
   app.add_flag("--planted-bugs", arguments.planted_bugs,
                "each planted bug in turn must be found within --seeds seeds");

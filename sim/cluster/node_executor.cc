@@ -21,7 +21,8 @@ void NodeExecutor::arm(io::Timer& timer) {
   armed_[&timer] = armed;
   timer.armed = true;
   TimePoint at{shrink(timer.at.time_since_epoch())};
-  // Rounding must not wake it early: a loop that sleeps until a time would spin at that time for ever.
+  // Rounding must not wake it early: a loop that sleeps until a time would spin at that time for
+  // ever.
   for (;;) {
     Duration early = timer.at.time_since_epoch() - stretch(at.time_since_epoch());
     if (early <= Duration{}) break;

@@ -1,5 +1,5 @@
-// Bugs put in on purpose, between the primary and its replicas, to prove that the simulator would notice
-// them. None of them is in the code that ships: they are wrappers around its ports.
+// Bugs put in on purpose, between the primary and its replicas, to prove that the simulator would
+// notice them. None of them is in the code that ships: they are wrappers around its ports.
 #pragma once
 
 #include <memory>
@@ -14,15 +14,15 @@ namespace cleat::sim {
 
 enum class PlantedBug : uint8_t {
   kNone,
-  kAcknowledgeEarly,   // R1: a write to a remote replica is acknowledged and may not have been done
-  kIgnoreEpoch,        // R4: replicas serve messages of any epoch
-  kIgnoreErrors,       // R9: a failed write is taken for done
-  kForgetDirty,        // R8: a dirty map answers that nothing was written
-  kLoseRecent,         // R7: replicas report no recent writes
-  kLieAboutRemoval,    // R2: the metadata transaction is reported as stored and was not
-  kSkipFlush,          // R1: a flush of a remote replica is acknowledged and was not done
-  kNoLease,            // R5: silent replicas count as having answered
-  kSkipCopy,           // R8: a replica is let in without a copy
+  kAcknowledgeEarly,  // R1: a write to a remote replica is acknowledged and may not have been done
+  kIgnoreEpoch,       // R4: replicas serve messages of any epoch
+  kIgnoreErrors,      // R9: a failed write is taken for done
+  kForgetDirty,       // R8: a dirty map answers that nothing was written
+  kLoseRecent,        // R7: replicas report no recent writes
+  kLieAboutRemoval,   // R2: the metadata transaction is reported as stored and was not
+  kSkipFlush,         // R1: a flush of a remote replica is acknowledged and was not done
+  kNoLease,           // R5: silent replicas count as having answered
+  kSkipCopy,          // R8: a replica is let in without a copy
 };
 
 // The bugs by name, for the command line; kNone is "none".

@@ -1,7 +1,7 @@
 // One simulated cleatd: everything that cleatd has on its data loop, over simulated ports.
 //
-// A killed process is not destroyed at once: its disk, network, metadata and scratch are cut off, so that
-// nothing it still does has any effect, and it unwinds by itself.
+// A killed process is not destroyed at once: its disk, network, metadata and scratch are cut off,
+// so that nothing it still does has any effect, and it unwinds by itself.
 #pragma once
 
 #include <memory>

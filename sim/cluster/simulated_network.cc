@@ -19,7 +19,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::deque<std::byte> received;
     std::deque<std::pair<TimePoint, std::vector<std::byte>>> coming;
     bool pumping = false;
-    bool finished = false;   // the other side closed in order: after what was received comes the end
+    bool finished = false;  // the other side closed in order: after what was received comes the end
     bool reset = false;
     bool shut_down = false;  // by its own side
   };
@@ -192,16 +192,18 @@ Duration NetworkFabric::latency() {
   auto extra = static_cast<int64_t>(random.below(static_cast<uint64_t>(spread.count()) + 1));
   Duration total = faults_.latency_min + Duration(extra);
   if (random.chance(faults_.slow_chance)) {
-    total += Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(faults_.slow_max.count()))));
+    total += Duration(
+        static_cast<int64_t>(random.below(static_cast<uint64_t>(faults_.slow_max.count()))));
   }
   return total;
 }
 
-// After a link is healed TCP sends again when its timer runs out, which it doubled meanwhile: what an old
-// connection still had to carry may arrive long after a new one has been made.
+// After a link is healed TCP sends again when its timer runs out, which it doubled meanwhile: what
+// an old connection still had to carry may arrive long after a new one has been made.
 Duration NetworkFabric::retransmission() {
   auto most = static_cast<uint64_t>(Duration(faults_.retransmission_max).count());
-  return loop_.random().chance(0.5) ? Duration{} : Duration(static_cast<int64_t>(loop_.random().below(most)));
+  return loop_.random().chance(0.5) ? Duration{}
+                                    : Duration(static_cast<int64_t>(loop_.random().below(most)));
 }
 
 void NetworkFabric::end_process(HostIndex host, bool power_lost) {
@@ -238,8 +240,8 @@ io::Task<Result<std::unique_ptr<io::Stream>>> SimulatedNetwork::connect(io::Addr
   auto listener = fabric_.listeners_.find(to.text);
   bool mine = fabric_.hosts_[host_].incarnation == life && fabric_.hosts_[host_].up;
   if (!mine || listener == fabric_.listeners_.end()) co_return fail(Code::kUnreachable, "refused");
-  auto connection = std::make_shared<Connection>(fabric_, host_, executor_, other,
-                                                 listener->second->executor());
+  auto connection =
+      std::make_shared<Connection>(fabric_, host_, executor_, other, listener->second->executor());
   fabric_.connections_.push_back(connection);
   listener->second->offer(std::make_unique<SimulatedStream>(connection, 1));
   std::unique_ptr<io::Stream> stream = std::make_unique<SimulatedStream>(connection, 0);

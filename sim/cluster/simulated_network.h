@@ -1,6 +1,6 @@
-// A network of simulated nodes. A stream is a connection of TCP: bytes arrive in order or not at all; a cut
-// link delays them until it is healed; a killed process resets its connections; a node that lost power says
-// nothing until it is up again, and then resets.
+// A network of simulated nodes. A stream is a connection of TCP: bytes arrive in order or not at
+// all; a cut link delays them until it is healed; a killed process resets its connections; a node
+// that lost power says nothing until it is up again, and then resets.
 //
 // Threading: none. Lifetime: the fabric outlives every network, listener and stream on it.
 #pragma once

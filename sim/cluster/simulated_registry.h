@@ -1,5 +1,5 @@
-// The volume's metadata: one linearizable map for the cluster (what etcd is), and each node's way to it,
-// which can be cut, be slow, and lose answers of changes that were made.
+// The volume's metadata: one linearizable map for the cluster (what etcd is), and each node's way
+// to it, which can be cut, be slow, and lose answers of changes that were made.
 #pragma once
 
 #include <map>

@@ -28,7 +28,8 @@ std::vector<BlockRange> merge(std::vector<BlockRange> ranges) {
   for (const BlockRange& range : ranges) {
     uint64_t first = std::max(range.first, covered);
     while (first < range.end()) {
-      auto count = static_cast<uint32_t>(std::min<uint64_t>(range.end() - first, kRewriteBlocksMax));
+      auto count =
+          static_cast<uint32_t>(std::min<uint64_t>(range.end() - first, kRewriteBlocksMax));
       bool joins = !merged.empty() && merged.back().end() == first &&
                    merged.back().count + count <= kRewriteBlocksMax;
       if (joins) {

@@ -20,9 +20,9 @@ namespace cleat::core {
 
 struct FenceReply {
   MemberIndex member = kNoMember;
-  bool recent_lost = false;          // power was lost: the list is gone
-  Generation generation;             // highest this member knows
-  std::vector<RecentWrite> recent;   // writes not known to be everywhere
+  bool recent_lost = false;              // power was lost: the list is gone
+  Generation generation;                 // highest this member knows
+  std::vector<RecentWrite> recent;       // writes not known to be everywhere
   std::vector<uint64_t> intent_regions;  // only when recent_lost: what may differ
   Duration quiet_for{};  // since it last answered a lower epoch, or since its process started
 };
@@ -36,8 +36,9 @@ struct PreviousAttach {
   bool stopped = false;
 };
 
-// When reads and writes may begin, given when the last member in sync answered the fence. An old primary
-// reads only while every member in sync answers it, so one that has been quiet for long shortens the wait.
+// When reads and writes may begin, given when the last member in sync answered the fence. An old
+// primary reads only while every member in sync answers it, so one that has been quiet for long
+// shortens the wait.
 TimePoint lease_over_at(const PreviousAttach& previous, const std::vector<FenceReply>& replies,
                         TimePoint fenced_at);
 
@@ -45,12 +46,12 @@ TimePoint lease_over_at(const PreviousAttach& previous, const std::vector<FenceR
 struct ReconcilePlan {
   MemberIndex source = kNoMember;
   MemberSet targets;
-  std::vector<BlockRange> rewrite;      // sorted, disjoint: copied from source to targets
+  std::vector<BlockRange> rewrite;        // sorted, disjoint: copied from source to targets
   std::vector<uint64_t> compare_regions;  // sorted: digests are compared, what differs is copied
 };
 
-// `preferred` is the member on the primary's node, if any. The source is a member that lost no list if
-// there is one: it has every acknowledged write, flushed or not.
+// `preferred` is the member on the primary's node, if any. The source is a member that lost no list
+// if there is one: it has every acknowledged write, flushed or not.
 ReconcilePlan reconcile_plan(const std::vector<FenceReply>& replies, MemberIndex preferred);
 
 // The generation that a new primary starts with: above every one seen.

@@ -1,7 +1,7 @@
 // Dirty map of one replica: for each region the generation of its last write (R8, R9).
 //
-// A stamp that was lost with the power is "unknown": it answers every question, and is forgotten only by
-// a confirmation of a generation above the first one that was set after the loss.
+// A stamp that was lost with the power is "unknown": it answers every question, and is forgotten
+// only by a confirmation of a generation above the first one that was set after the loss.
 // Pure: no I/O, no clock. Memory: 8 bytes a region, in pages of 512 that exist once stamped.
 #pragma once
 
@@ -34,7 +34,8 @@ class DirtyMap {
   void mark_unknown(uint64_t region);
   uint64_t stamp_of(uint64_t region) const;  // 0: none
 
-  // The generation in force since the last loss, when there are unknown stamps. The first call counts.
+  // The generation in force since the last loss, when there are unknown stamps. The first call
+  // counts.
   void settle_unknown(Generation generation);
   uint64_t unknown_as_of() const { return unknown_as_of_; }
 
@@ -42,8 +43,8 @@ class DirtyMap {
   std::vector<uint64_t> at_or_above(Generation generation) const;
   void forget(Generation below);
 
-  // The whole map as at most `runs_max` runs; coarser (more regions, later generations) when it would
-  // need more.
+  // The whole map as at most `runs_max` runs; coarser (more regions, later generations) when it
+  // would need more.
   std::vector<DirtyRun> runs(size_t runs_max) const;
   void load(const std::vector<DirtyRun>& runs, uint64_t unknown_as_of);
 

@@ -25,7 +25,8 @@ void InSyncSet::adopt(const VolumeRecord& record) {
 
 InSyncSet::Failed InSyncSet::fail(MemberIndex member) {
   if (syncing_.contains(member)) {
-    // A join under way may still be committed: then the member is in sync and leaves by a transaction.
+    // A join under way may still be committed: then the member is in sync and leaves by a
+    // transaction.
     if (under_way_ && pending_.joined.contains(member)) {
       leaving_.add(member);
       return Failed::kLeaving;

@@ -1,12 +1,12 @@
-// Who has every acknowledged write (R2, R8, R10). Pure: the engine carries out what changes() asks for, as
-// one metadata transaction conditioned on the epoch, and reports what came of it.
+// Who has every acknowledged write (R2, R8, R10). Pure: the engine carries out what changes() asks
+// for, as one metadata transaction conditioned on the epoch, and reports what came of it.
 //
 //   new, stale --begin_sync--> syncing --(join committed)--> in sync --fail--> leaving
 //                                 |                                               |
 //                                 +--fail--> stale <------(removal committed)-----+
 //
-// A write waits for members that are in sync, leaving or syncing. A leaving member stops the writes that
-// wait for it until the transaction that removes it holds; a syncing one is dropped at once.
+// A write waits for members that are in sync, leaving or syncing. A leaving member stops the writes
+// that wait for it until the transaction that removes it holds; a syncing one is dropped at once.
 #pragma once
 
 #include <array>
@@ -23,11 +23,11 @@ class InSyncSet {
  public:
   explicit InSyncSet(const VolumeRecord& record);
 
-  MemberSet in_sync() const { return in_sync_; }        // by the record, leaving ones included
+  MemberSet in_sync() const { return in_sync_; }  // by the record, leaving ones included
   MemberSet leaving() const { return leaving_; }
   MemberSet syncing() const { return syncing_; }
   MemberSet healthy() const { return in_sync_ - leaving_; }
-  MemberSet behind() const { return behind_; }          // stale or new, and not syncing
+  MemberSet behind() const { return behind_; }  // stale or new, and not syncing
 
   // Who a new write is sent to, and whom it waits for.
   MemberSet send_to() const { return healthy() | syncing_; }
@@ -47,16 +47,18 @@ class InSyncSet {
   // Its copy is complete and confirmed: the next change lets it in.
   void request_join(MemberIndex member);
 
-  // The transaction that is due, if one is: leaving members become stale at `left_at`, a joining one in
-  // sync. None when nothing is due, or when no healthy member would remain (R10: then I/O waits).
+  // The transaction that is due, if one is: leaving members become stale at `left_at`, a joining
+  // one in sync. None when nothing is due, or when no healthy member would remain (R10: then I/O
+  // waits).
   // One at a time: after this, call committed() or conflicted().
   std::optional<VolumeRecord> next_change(const VolumeRecord& current, Generation left_at);
   struct Outcome {
-    MemberSet left;    // writes no longer wait for these
+    MemberSet left;  // writes no longer wait for these
     MemberSet joined;
   };
   Outcome committed();
-  void conflicted();  // the record was changed by another: read it, then reset() or give up as fenced
+  void
+  conflicted();  // the record was changed by another: read it, then reset() or give up as fenced
 
   // The record was changed by somebody else at the same epoch (a replica added or removed).
   void adopt(const VolumeRecord& record);

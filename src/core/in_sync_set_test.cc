@@ -92,7 +92,8 @@ TEST(InSyncSet, AMemberThatFailsWhileItsJoinIsUnderWayLeavesByATransaction) {
   ASSERT_TRUE(joined);
   EXPECT_EQ(set.fail(1), Failed::kLeaving);
   set.committed();
-  EXPECT_EQ(set.wait_for(), (MemberSet{0, 1})) << "it may be in the stored record: only R2 takes it out";
+  EXPECT_EQ(set.wait_for(), (MemberSet{0, 1}))
+      << "it may be in the stored record: only R2 takes it out";
   auto removed = set.next_change(*joined, Generation(3));
   ASSERT_TRUE(removed);
   EXPECT_EQ(removed->find(1)->state, ReplicaState::kStale);

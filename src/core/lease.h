@@ -1,9 +1,9 @@
 // Peer lease (R5). Pure: time is an input.
 //
-// The primary may answer reads only while every member in sync has answered it within the lease. What
-// counts is when the answered request was sent, not when the answer came. A member that another primary
-// has fenced answers no more, so this one stops reading before a successor, which waits out the lease
-// after fencing, begins.
+// The primary may answer reads only while every member in sync has answered it within the lease.
+// What counts is when the answered request was sent, not when the answer came. A member that
+// another primary has fenced answers no more, so this one stops reading before a successor, which
+// waits out the lease after fencing, begins.
 #pragma once
 
 #include <algorithm>

@@ -1,11 +1,12 @@
 // Where the replicas of a volume go. Pure.
 //
-// Rules, in this order: never two replicas on one node; only pools that the filter allows and that have
-// room; the preferred nodes first, in their order (a preferred node that has no room is an error of its
-// own only when no other place is left); then what spreads best over zones, then over racks, not used by
-// the volume's other replicas; then the pool with the largest share of free capacity; then the lower id.
-// Room: thin provisioning lets the sizes of a pool's replicas sum up to `overcommit` times its capacity,
-// but a new replica needs some space that is really free.
+// Rules, in this order: never two replicas on one node; only pools that the filter allows and that
+// have room; the preferred nodes first, in their order (a preferred node that has no room is an
+// error of its own only when no other place is left); then what spreads best over zones, then over
+// racks, not used by the volume's other replicas; then the pool with the largest share of free
+// capacity; then the lower id.
+// Room: thin provisioning lets the sizes of a pool's replicas sum up to `overcommit` times its
+// capacity, but a new replica needs some space that is really free.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,8 @@ struct PlacementChoice {
   bool operator==(const PlacementChoice&) const = default;
 };
 
-// Fewer choices than asked for: then the counts say why, each pool under the first reason that holds.
+// Fewer choices than asked for: then the counts say why, each pool under the first reason that
+// holds.
 struct PlacementResult {
   std::vector<PlacementChoice> choices;
   uint32_t pools = 0;

@@ -1,13 +1,14 @@
 // What a replica accepts (R4). Pure: the engine asks before and after each operation.
 //
-// A process that has just started admits nothing until it is fenced, be it at the epoch it stored: it may
-// have lost acknowledged writes with the power, and its primary must hear that first.
+// A process that has just started admits nothing until it is fenced, be it at the epoch it stored:
+// it may have lost acknowledged writes with the power, and its primary must hear that first.
 //
-// A fence shuts the door to every message of an earlier one at once, waits until the operations that were
-// let in have ended, makes the epoch durable if it is a higher one, and only then answers. So no write of an
-// older epoch can reach the disk after the new primary has the answer, and a restarted replica can't accept
-// the old one. The number does the same inside an epoch: what a primary sent over a connection that it gave
-// up may arrive long after the replica has left, was copied to, and is in sync again.
+// A fence shuts the door to every message of an earlier one at once, waits until the operations
+// that were let in have ended, makes the epoch durable if it is a higher one, and only then
+// answers. So no write of an older epoch can reach the disk after the new primary has the answer,
+// and a restarted replica can't accept the old one. The number does the same inside an epoch: what
+// a primary sent over a connection that it gave up may arrive long after the replica has left, was
+// copied to, and is in sync again.
 #pragma once
 
 #include <algorithm>

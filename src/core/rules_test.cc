@@ -42,7 +42,8 @@ TEST(ReplicaFsm, R4TheLowerOfTwoFencesAtOnceIsRefused) {
   EXPECT_TRUE(fsm.fenced(three));
 }
 
-// Found by the simulator: a write that a healed link delivered late overwrote what a resync had copied.
+// Found by the simulator: a write that a healed link delivered late overwrote what a resync had
+// copied.
 TEST(ReplicaFsm, R4AMessageOfAnEarlierFenceOfTheSameEpochIsRefused) {
   FenceAt first{Epoch(4), 1};
   FenceAt second{Epoch(4), 2};
@@ -80,7 +81,8 @@ TEST(Lease, R5ReadsNeedAnAnswerOfEveryMemberWithinTheLease) {
 
 TEST(Lease, R5ASuccessorWaitsLongerThanTheLease) { EXPECT_GT(kLeaseWait, kLease); }
 
-// Found by the simulator: a member that failed before the takeover had made all equal was not compared.
+// Found by the simulator: a member that failed before the takeover had made all equal was not
+// compared.
 TEST(GenerationClock, R7NothingIsStableUntilATakeoverHasMadeMembersEqual) {
   GenerationClock clock(Generation(9), Generation(5));
   EXPECT_EQ(clock.current(), Generation(9));

@@ -13,7 +13,8 @@ namespace cleat::core {
 
 inline constexpr uint32_t kReplicasMax = 4;  // HA level 3, and one more while a replica moves
 
-// A replica keeps its index in the record for life; an index is not used again while a record of it exists.
+// A replica keeps its index in the record for life; an index is not used again while a record of it
+// exists.
 using MemberIndex = uint8_t;
 inline constexpr MemberIndex kNoMember = 0xff;
 
@@ -47,10 +48,10 @@ struct SnapshotRecord {
 struct VolumeRecord {
   VolumeId id;
   uint64_t size_blocks = 0;
-  Epoch epoch;          // of the newest attach; 0: never attached
-  NodeId primary;       // the node it is attached on; none: detached
-  bool clean = true;    // the last detach was orderly: all flushed, all equal
-  Epoch opened;         // the newest attach that got as far as serving I/O
+  Epoch epoch;            // of the newest attach; 0: never attached
+  NodeId primary;         // the node it is attached on; none: detached
+  bool clean = true;      // the last detach was orderly: all flushed, all equal
+  Epoch opened;           // the newest attach that got as far as serving I/O
   Generation generation;  // members in sync are equal but for what is dirty at or above it
   std::vector<ReplicaRecord> replicas;
   std::vector<SnapshotRecord> snapshots;  // oldest first: the layers below the top

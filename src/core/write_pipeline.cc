@@ -35,7 +35,8 @@ WritePipeline::Id WritePipeline::submit(OperationKind kind, BlockRange range) {
 
 Seq WritePipeline::start(Id id, MemberSet wait_for) {
   Operation& operation = operations_[id];
-  CHECK(operation.blocked_by == 0 && !operation.started, "R6: an operation starts in its turn, once");
+  CHECK(operation.blocked_by == 0 && !operation.started,
+        "R6: an operation starts in its turn, once");
   operation.started = true;
   operation.waiting = wait_for;
   if (operation.kind == OperationKind::kWrite) {

@@ -1,12 +1,12 @@
 // Order and acknowledgement of a volume's writes on its primary (R1, R2, R6). Pure.
 //
-// An operation takes a place over its range; it starts when every earlier operation that overlaps it has
-// ended, so replicas can't apply overlapping writes in different orders. It is complete when every member
-// it waits for has acknowledged it or has left the set. Reads pass only the writes that they overlap;
-// a copy of a resync holds its range like a write.
+// An operation takes a place over its range; it starts when every earlier operation that overlaps
+// it has ended, so replicas can't apply overlapping writes in different orders. It is complete when
+// every member it waits for has acknowledged it or has left the set. Reads pass only the writes
+// that they overlap; a copy of a resync holds its range like a write.
 //
-// Size: at most kOperationsMax at once. Overlap is found by a scan of the operations in flight, which is
-// cheaper than a tree for the tens that are usual.
+// Size: at most kOperationsMax at once. Overlap is found by a scan of the operations in flight,
+// which is cheaper than a tree for the tens that are usual.
 #pragma once
 
 #include <array>
@@ -46,12 +46,12 @@ class WritePipeline {
   // The member left: nobody waits for it any more. Appends what became complete.
   void member_left(MemberIndex member, std::vector<Id>& completed);
 
-  // Gives the place back, after completion (or before the start). Appends what may start now, in the
-  // order of submission.
+  // Gives the place back, after completion (or before the start). Appends what may start now, in
+  // the order of submission.
   void finish(Id id, std::vector<Id>& startable);
 
-  // Every write up to this seq is complete on every member. Never passes one that was given up: it may be
-  // on some, and a takeover must hear of it (R7).
+  // Every write up to this seq is complete on every member. Never passes one that was given up: it
+  // may be on some, and a takeover must hear of it (R7).
   Seq known_everywhere() const;
   Seq last_seq() const { return last_seq_; }
   uint32_t in_flight() const { return static_cast<uint32_t>(active_.size()); }

@@ -100,8 +100,8 @@ TEST(WritePipeline, RefusesMoreThanItsLimitAndRecovers) {
   EXPECT_NE(pipeline.submit(kWrite, {9999, 1}), WritePipeline::kNone);
 }
 
-// Whatever the order of completion, two operations that conflict never run at once, all run, and in the
-// order of submission.
+// Whatever the order of completion, two operations that conflict never run at once, all run, and in
+// the order of submission.
 TEST(WritePipeline, PropertyConflictingOperationsRunInOrderOfSubmission) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
@@ -140,8 +140,8 @@ TEST(WritePipeline, PropertyConflictingOperationsRunInOrderOfSubmission) {
   }
 }
 
-// Found by the simulator: a fenced primary gave a write up, and its next message told the one member that
-// had it that all had it.
+// Found by the simulator: a fenced primary gave a write up, and its next message told the one
+// member that had it that all had it.
 TEST(WritePipeline, R7AWriteThatWasGivenUpIsNeverKnownEverywhere) {
   WritePipeline pipeline;
   std::vector<WritePipeline::Id> startable;

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kAttemptsMax = 8;
 constexpr Duration kFenceInterval = 100ms;
-// A member that refuses connections may be restarting; one that is cut off answers nothing at all. With
-// another's answer in hand this is how long either is waited for, without any the longer time.
+// A member that refuses connections may be restarting; one that is cut off answers nothing at all.
+// With another's answer in hand this is how long either is waited for, without any the longer time.
 constexpr Duration kFencePatience = 1500ms;
 constexpr Duration kFencePatienceAlone = 15s;
 
@@ -114,8 +114,7 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
 }
 
 io::Task<void> Volume::fence_until(core::MemberIndex member, TimePoint give_up_at,
-                                   std::vector<FenceAnswer>& answers,
-                                   std::optional<Error>& error) {
+                                   std::vector<FenceAnswer>& answers, std::optional<Error>& error) {
   for (;;) {
     auto answer = co_await members_.fence(member, kSilenceMax);
     if (answer) {
@@ -124,7 +123,8 @@ io::Task<void> Volume::fence_until(core::MemberIndex member, TimePoint give_up_a
     }
     error = answer.error();
     TimePoint now = context_.executor.now();
-    TimePoint limit = answers.empty() ? give_up_at : give_up_at - kFencePatienceAlone + kFencePatience;
+    TimePoint limit =
+        answers.empty() ? give_up_at : give_up_at - kFencePatienceAlone + kFencePatience;
     bool final_answer = error->code == Code::kStaleEpoch || error->code == Code::kNotFound ||
                         error->code == Code::kPermission || error->code == Code::kUnsupported;
     if (final_answer || gate_.aborted() || now >= limit) co_return;

@@ -1,11 +1,12 @@
-// Port: what a frontend (FUSE, NBD, ublk) serves. engine::Volume is the one implementation, and test
-// doubles (a memory device) the others.
+// Port: what a frontend (FUSE, NBD, ublk) serves. engine::Volume is the one implementation, and
+// test doubles (a memory device) the others.
 //
-// Threading: every method on the loop that owns the volume. Any number of operations at once; two that
-// overlap are ordered by the volume, in the order of their calls (R6). Memory stays alive until completion.
-// Errors: kStaleEpoch or kClosed once the volume is fenced or detached (a frontend answers EIO and the
-// device is finished); kNoSpace; kIoError; kOutOfRange; kTimedOut when no member was reachable for the
-// volume's configured time (R10).
+// Threading: every method on the loop that owns the volume. Any number of operations at once; two
+// that overlap are ordered by the volume, in the order of their calls (R6). Memory stays alive
+// until completion.
+// Errors: kStaleEpoch or kClosed once the volume is fenced or detached (a frontend answers EIO and
+// the device is finished); kNoSpace; kIoError; kOutOfRange; kTimedOut when no member was reachable
+// for the volume's configured time (R10).
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Port: one replica of a volume, as its primary calls it: in this process, or over the wire.
 //
-// Threading: the volume's loop. Memory passed in stays alive until the call returns, and is not touched
-// afterwards, whatever the outcome.
+// Threading: the volume's loop. Memory passed in stays alive until the call returns, and is not
+// touched afterwards, whatever the outcome.
 // Errors: what the replica answered (kStaleEpoch, kNoSpace, kIoError, ...), kUnreachable when the
 // connection is lost or can't be made, kTimedOut when no answer came in time.
 #pragma once

@@ -104,7 +104,8 @@ io::Task<Result<void>> Members::ready(core::MemberIndex member, Duration timeout
   }
   CO_TRY(result);
   if (members_[member].recent_lost) {
-    co_return fail(Code::kCorrupt, "the replica lost power: writes that were not flushed may be missing");
+    co_return fail(Code::kCorrupt,
+                   "the replica lost power: writes that were not flushed may be missing");
   }
   co_return result;
 }

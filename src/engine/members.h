@@ -1,9 +1,10 @@
 // The replicas of a volume as its primary calls them, by index. Fills in what every message carries
-// (volume, epoch, fence, member, what is known everywhere) and notes each answer for the lease (R5).
+// (volume, epoch, fence, member, what is known everywhere) and notes each answer for the lease
+// (R5).
 //
-// A call that ended without an answer may still be done later, by whatever a lost connection delivers. So
-// the member is not called again before it has answered a new fence (R4): until then call() and query() fail
-// with kNotInSync, and ready() is the way on.
+// A call that ended without an answer may still be done later, by whatever a lost connection
+// delivers. So the member is not called again before it has answered a new fence (R4): until then
+// call() and query() fail with kNotInSync, and ready() is the way on.
 //
 // Threading: the volume's loop.
 #pragma once
@@ -27,7 +28,8 @@ namespace cleat::engine {
 using MemberFactory = std::function<std::unique_ptr<Member>(const core::ReplicaRecord&)>;
 
 // How long one message may take before its sender is told so. A member that does not even answer a
-// heartbeat for kSilenceMax is given up: no progress, not one late reply (Longhorn's 8 s, issue 13744).
+// heartbeat for kSilenceMax is given up: no progress, not one late reply (Longhorn's 8 s, issue
+// 13744).
 inline constexpr Duration kOperationTimeout = std::chrono::seconds(20);
 inline constexpr Duration kSilenceMax = std::chrono::seconds(2);
 inline constexpr Duration kSnapshotTimeout = std::chrono::minutes(30);
@@ -36,8 +38,8 @@ class Members {
  public:
   Members(io::Executor& executor, OperationGate& gate, MemberFactory factory);
 
-  // Makes members that the record has and drops those that it has no more. Dropped ones are given up and
-  // kept until the volume ends: calls may still be under way.
+  // Makes members that the record has and drops those that it has no more. Dropped ones are given
+  // up and kept until the volume ends: calls may still be under way.
   void adopt(const core::VolumeRecord& record);
   void set_epoch(VolumeId volume, Epoch epoch);
 
@@ -47,8 +49,8 @@ class Members {
   io::Task<Result<Answer>> query(core::MemberIndex member, wire::Header request,
                                  ConstBuffer payload = {}, Duration timeout = kOperationTimeout);
   io::Task<Result<FenceAnswer>> fence(core::MemberIndex member, Duration timeout);
-  // Returns when the member is fenced, by this call or another. kCorrupt: it has lost recent writes with the
-  // power since it was last in sync.
+  // Returns when the member is fenced, by this call or another. kCorrupt: it has lost recent writes
+  // with the power since it was last in sync.
   io::Task<Result<void>> ready(core::MemberIndex member, Duration timeout);
   // All pages of a list of regions. `type` is kDirtyRegions or kIntentRegions.
   io::Task<Result<std::vector<uint64_t>>> regions(core::MemberIndex member, wire::Type type,

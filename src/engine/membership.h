@@ -26,15 +26,16 @@ class Membership {
   core::InSyncSet& set() { return set_; }
   core::GenerationClock& clock() { return clock_; }
 
-  // What an error of a member means: a stale epoch fences the volume; anything else is never ignored (R9).
+  // What an error of a member means: a stale epoch fences the volume; anything else is never
+  // ignored (R9).
   core::InSyncSet::Failed failed(core::MemberIndex member, Error error);
 
   // Drives due changes until the gate is aborted or stop() is called.
   io::Task<void> run();
   void stop();
 
-  // Changes the record by compare-and-set, again and again until it holds; `change` may be called several
-  // times and says whether there is anything to do. Waits while the metadata is away.
+  // Changes the record by compare-and-set, again and again until it holds; `change` may be called
+  // several times and says whether there is anything to do. Waits while the metadata is away.
   // kStaleEpoch: another primary took over (the gate is then aborted).
   using Change = std::function<Result<void>(core::VolumeRecord&)>;
   io::Task<Result<void>> update(Change change);
@@ -51,8 +52,8 @@ class Membership {
 
  private:
   enum class Stored : uint8_t { kStored, kOverwritten, kFenced, kStopped };
-  // Stores `next` over current_; retries while the metadata is away. kOverwritten: another change came
-  // first, and current_ is that now.
+  // Stores `next` over current_; retries while the metadata is away. kOverwritten: another change
+  // came first, and current_ is that now.
   io::Task<Stored> store(core::VolumeRecord next);
   io::Task<std::optional<Stored>> look_again(const core::VolumeRecord& next);
   io::Task<void> lock();

@@ -1,5 +1,5 @@
-// core::WritePipeline with coroutines waiting on it: an operation enters (waits for its turn), starts, is
-// acknowledged, completes and leaves.
+// core::WritePipeline with coroutines waiting on it: an operation enters (waits for its turn),
+// starts, is acknowledged, completes and leaves.
 //
 // Threading: one loop. Limits: core::kOperationsMax operations; others wait for a place, in order.
 #pragma once
@@ -31,8 +31,8 @@ class OperationGate {
   io::Task<Result<void>> completion(Id id);
   void leave(Id id);
 
-  // Writes and copies that have not entered wait until release(); hold() returns when none is inside.
-  // Holds nest.
+  // Writes and copies that have not entered wait until release(); hold() returns when none is
+  // inside. Holds nest.
   io::Task<Result<void>> hold();
   void release();
 

@@ -1,5 +1,5 @@
-// Makes a range of one member equal to another's: digests are compared by block, what differs is copied,
-// and what was copied is compared again (R8, R9).
+// Makes a range of one member equal to another's: digests are compared by block, what differs is
+// copied, and what was copied is compared again (R8, R9).
 //
 // Threading: the volume's loop. The caller sees to it that nothing writes to the range meanwhile.
 #pragma once
@@ -17,7 +17,8 @@ inline constexpr uint32_t kCopyBlocksMax = kBlocksPerRegion;
 struct CopyJob {
   core::MemberIndex source = core::kNoMember;
   core::MemberIndex target = core::kNoMember;
-  SnapshotId view;        // what is read at the source: a snapshot, or the top; the target's top is written
+  SnapshotId
+      view;  // what is read at the source: a snapshot, or the top; the target's top is written
   BlockRange range;       // at most kCopyBlocksMax
   Generation generation;  // stamped on the target's dirty map
   bool compare = true;    // false: copy without asking for digests first

@@ -90,8 +90,8 @@ io::Task<wire::Reply> ReplicaService::handle(wire::Message request) {
   co_return wire::Reply(*reply, std::move(buffer), static_cast<uint32_t>(size));
 }
 
-io::Task<Result<wire::Header>> ReplicaService::call(const wire::Header& request, ConstBuffer payload,
-                                                    MutableBuffer into) {
+io::Task<Result<wire::Header>> ReplicaService::call(const wire::Header& request,
+                                                    ConstBuffer payload, MutableBuffer into) {
   Replica* replica = lookup(request.volume);
   if (replica == nullptr) co_return fail(Code::kNotFound, "no replica of the volume on this node");
   ++replica->users;
@@ -113,7 +113,8 @@ io::Task<Result<wire::Header>> ReplicaService::admitted_call(Replica& replica,
   }
   wire::Header reply = request;
   replica.store.known_everywhere(request.known_everywhere);
-  // A merge may take long, changes nothing that can be read, and goes on after a crash: no fence waits.
+  // A merge may take long, changes nothing that can be read, and goes on after a crash: no fence
+  // waits.
   bool fences_wait = request.type != wire::Type::kDeleteSnapshot;
   if (!fences_wait) replica.fsm.end_operation();
   auto done = co_await execute(replica.store, request, payload, into, reply);
@@ -130,8 +131,7 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
     case wire::Type::kHeartbeat: co_return Result<void>{};
     case wire::Type::kWrite:
     case wire::Type::kZero: co_return co_await write(store, request, payload);
-    case wire::Type::kRead:
-      co_return co_await store.read(view_of(request), request.range, into);
+    case wire::Type::kRead: co_return co_await store.read(view_of(request), request.range, into);
     case wire::Type::kFlush: co_return co_await store.flush();
     case wire::Type::kDigest: co_return co_await digest(store, request, into);
     case wire::Type::kFreeze: co_return co_await store.freeze(request.snapshot);
@@ -152,8 +152,8 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
         CO_TRY_ASSIGN(uint64_t snapshot, reader.u64());
         base = store::View{SnapshotId(snapshot)};
       }
-      reply.range = store.next_changed(view_of(request), base, request.range.first,
-                                       request.range.count);
+      reply.range =
+          store.next_changed(view_of(request), base, request.range.first, request.range.count);
       break;
     }
     default: co_return fail(Code::kUnsupported, "a message that a replica does not answer");

@@ -1,8 +1,9 @@
-// The replicas of this node, as primaries use them: over the wire (wire::RequestHandler) and from this
-// process (LocalMember). Enforces R4: an operation passes only at the epoch that fenced the replica.
+// The replicas of this node, as primaries use them: over the wire (wire::RequestHandler) and from
+// this process (LocalMember). Enforces R4: an operation passes only at the epoch that fenced the
+// replica.
 //
-// Threading: the loop that owns the pools. Ownership: borrows the pools' replicas; remove() a replica here
-// before it is deleted from its pool.
+// Threading: the loop that owns the pools. Ownership: borrows the pools' replicas; remove() a
+// replica here before it is deleted from its pool.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>

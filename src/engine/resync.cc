@@ -5,8 +5,8 @@
 //   3. each region that may differ is compared by digests, and copied, with its writes held;
 //   4. flush it; the metadata transaction lets it in.
 //
-// Whatever ends it early leaves the replica behind with its dirty regions; the next attempt compares
-// digests first, so what is equal by then is not copied again.
+// Whatever ends it early leaves the replica behind with its dirty regions; the next attempt
+// compares digests first, so what is equal by then is not copied again.
 #include <algorithm>
 
 #include "common/log.h"
@@ -37,7 +37,7 @@ io::Task<void> Volume::resync_loop() {
       resync_progress_.member = core::kNoMember;
       if (result) continue;
       LOG_INFO("volume {}: resync of replica {}: {}", record().id.value, member,
-                to_string(result.error()));
+               to_string(result.error()));
     }
     TimePoint again = context_.executor.now() + kResyncRetry;
     while (!ending() && context_.executor.now() < again) {
@@ -85,8 +85,8 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   co_return Result<void>{};
 }
 
-// Snapshots that were deleted or taken while it was away. A snapshot is made by turning the replica's top
-// into its content and freezing that, so it gets no new writes yet.
+// Snapshots that were deleted or taken while it was away. A snapshot is made by turning the
+// replica's top into its content and freezing that, so it gets no new writes yet.
 io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
                                                 const FenceAnswer& target) {
   for (SnapshotId held : target.snapshots) {
@@ -104,7 +104,8 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
       base = snapshot.id;
       continue;
     }
-    CO_TRY_ASSIGN(std::vector<uint64_t> regions, co_await regions_to_sync(member, snapshot.id, base));
+    CO_TRY_ASSIGN(std::vector<uint64_t> regions,
+                  co_await regions_to_sync(member, snapshot.id, base));
     core::MemberIndex source = read_source({});
     for (uint64_t region : regions) {
       BlockRange range = region_range(region);
@@ -123,8 +124,9 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
   co_return Result<void>{};
 }
 
-// The regions of `view` that may differ from the member's top. Stale: dirty since it left, by the source's
-// map and by its own. New: what the source holds above `base`, the newest snapshot the member has.
+// The regions of `view` that may differ from the member's top. Stale: dirty since it left, by the
+// source's map and by its own. New: what the source holds above `base`, the newest snapshot the
+// member has.
 io::Task<Result<std::vector<uint64_t>>> Volume::regions_to_sync(core::MemberIndex member,
                                                                 SnapshotId view,
                                                                 std::optional<SnapshotId> base) {
@@ -176,7 +178,8 @@ io::Task<Result<std::vector<uint64_t>>> Volume::changed_regions(core::MemberInde
 io::Task<Result<void>> Volume::resync_top(core::MemberIndex member) {
   std::optional<SnapshotId> base;
   if (!record().snapshots.empty()) base = record().snapshots.back().id;
-  CO_TRY_ASSIGN(std::vector<uint64_t> regions, co_await regions_to_sync(member, SnapshotId{}, base));
+  CO_TRY_ASSIGN(std::vector<uint64_t> regions,
+                co_await regions_to_sync(member, SnapshotId{}, base));
   resync_progress_.total_bytes = regions.size() * kRegionSize;
   Result<void> result;
   size_t next = 0;
@@ -201,8 +204,8 @@ io::Task<void> Volume::resync_worker(core::MemberIndex member, const std::vector
     resync_progress_.done_bytes += kRegionSize;
     uint64_t limit = context_.resync_bytes_per_second_max;
     if (limit == 0) continue;
-    auto due = Duration(static_cast<int64_t>(
-        static_cast<double>(resync_progress_.done_bytes) * 1e9 / static_cast<double>(limit)));
+    auto due = Duration(static_cast<int64_t>(static_cast<double>(resync_progress_.done_bytes) *
+                                             1e9 / static_cast<double>(limit)));
     co_await context_.executor.sleep_until(resync_progress_.started + due);
   }
 }

@@ -77,7 +77,8 @@ io::Task<void> Volume::heartbeat(core::MemberIndex member) {
   membership_.failed(member, error);
 }
 
-// Raises the generation; the older ones are stable once their writes are complete and flushed everywhere.
+// Raises the generation; the older ones are stable once their writes are complete and flushed
+// everywhere.
 io::Task<void> Volume::stabilize() {
   Seq covered = gate_.last_seq();
   Generation raised = membership_.clock().raise();
@@ -90,8 +91,8 @@ io::Task<void> Volume::stabilize() {
   if (!flushed) co_return;
   membership_.clock().flushed(raised);
   stabilized_ = covered;
-  bool all_in_sync = membership_.set().healthy().count() ==
-                     static_cast<int>(record().replicas.size());
+  bool all_in_sync =
+      membership_.set().healthy().count() == static_cast<int>(record().replicas.size());
   if (!all_in_sync || membership_.set().in_sync() != before) co_return;
   wire::Header request;
   request.type = wire::Type::kForgetDirty;

@@ -1,5 +1,5 @@
-// A volume on its primary: the node where it is attached. Orders the volume's writes, has every in-sync
-// replica do them, and answers when all have (R1). The way of one write: volume_io.cc.
+// A volume on its primary: the node where it is attached. Orders the volume's writes, has every
+// in-sync replica do them, and answers when all have (R1). The way of one write: volume_io.cc.
 //
 // Threading: one loop for life. Ownership: borrows what Context names.
 // Lifetime: attach(), then detach() or stop(), which must have returned before it dies.
@@ -34,20 +34,22 @@ struct VolumeContext {
 };
 
 struct AttachRequest {
-  bool take_over = false;         // another node is recorded as primary: fence it (R3)
-  bool earlier_process = false;   // an earlier process of this node was the primary, and has ended
+  bool take_over = false;        // another node is recorded as primary: fence it (R3)
+  bool earlier_process = false;  // an earlier process of this node was the primary, and has ended
 };
 
 class Volume final : public BlockDevice {
  public:
-  // R3 and R7. kBusy: attached on another node, and take_over is not set. kUnreachable: no member in sync
-  // answered. kStaleEpoch: a replica knows a higher epoch than the metadata (R11), or a later attach won.
+  // R3 and R7. kBusy: attached on another node, and take_over is not set. kUnreachable: no member
+  // in sync answered. kStaleEpoch: a replica knows a higher epoch than the metadata (R11), or a
+  // later attach won.
   static io::Task<Result<std::unique_ptr<Volume>>> attach(VolumeContext context, VolumeId volume,
                                                           AttachRequest request);
   ~Volume() override;
 
-  // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the clean detach.
-  // On an error the volume is stopped all the same, and its record says it is unclean.
+  // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the
+  // clean detach. On an error the volume is stopped all the same, and its record says it is
+  // unclean.
   io::Task<Result<void>> detach();
   // Ends everything at once, as a killed process would: operations fail with kClosed.
   io::Task<void> stop();
@@ -58,8 +60,8 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> zero(BlockRange range, WriteFlags flags) override;
   io::Task<Result<void>> flush() override;
 
-  // Freezes what was written so far on every in-sync member, with writes held meanwhile, and adds it to the
-  // record. A known id: success.
+  // Freezes what was written so far on every in-sync member, with writes held meanwhile, and adds
+  // it to the record. A known id: success.
   io::Task<Result<void>> snapshot(core::SnapshotRecord snapshot);
   // Off the record first, then off the members; one that is away loses it when it is back.
   io::Task<Result<void>> delete_snapshot(SnapshotId snapshot);
@@ -136,8 +138,7 @@ class Volume final : public BlockDevice {
   // volume_changes.cc
   io::Task<Result<void>> quiesced_freeze(const core::SnapshotRecord& snapshot);
   io::Task<Result<void>> quiesced_restore(SnapshotId snapshot);
-  io::Task<void> freeze_member(core::MemberIndex member, SnapshotId snapshot,
-                               Result<void>& result);
+  io::Task<void> freeze_member(core::MemberIndex member, SnapshotId snapshot, Result<void>& result);
   io::Task<void> forget_snapshot(core::MemberIndex member, SnapshotId snapshot);
   io::Task<Result<void>> begin_layers_change(const char* why);
   void end_layers_change();
@@ -147,8 +148,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> resync(core::MemberIndex member);
   io::Task<Result<void>> resync_snapshots(core::MemberIndex member, const FenceAnswer& target);
   io::Task<Result<void>> resync_top(core::MemberIndex member);
-  io::Task<Result<std::vector<uint64_t>>> regions_to_sync(core::MemberIndex member,
-                                                          SnapshotId view,
+  io::Task<Result<std::vector<uint64_t>>> regions_to_sync(core::MemberIndex member, SnapshotId view,
                                                           std::optional<SnapshotId> base);
   io::Task<Result<std::vector<uint64_t>>> changed_regions(core::MemberIndex source, SnapshotId view,
                                                           std::optional<SnapshotId> base);
@@ -171,7 +171,7 @@ class Volume final : public BlockDevice {
   core::MemberSet heartbeats_;  // under way
   Seq stabilized_;              // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
-  uint32_t stalled_ = 0;        // operations that wait for a member to return
+  uint32_t stalled_ = 0;          // operations that wait for a member to return
   uint32_t layers_changing_ = 0;  // snapshots and restores under way: no replica begins to sync
   bool detaching_ = false;
   bool stopping_ = false;

@@ -18,8 +18,8 @@ bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
 
 }  // namespace
 
-// A replica that is being synced would get the layers wrong: it waits for the next attempt. Writes wait
-// until end_layers_change().
+// A replica that is being synced would get the layers wrong: it waits for the next attempt. Writes
+// wait until end_layers_change().
 io::Task<Result<void>> Volume::begin_layers_change(const char* why) {
   ++layers_changing_;
   for (core::MemberIndex member : membership_.set().syncing()) {
@@ -47,8 +47,8 @@ io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
   co_return frozen;
 }
 
-// What an earlier attempt froze under this id, or one whose answer was lost, is an older state or the same
-// one: it is merged and frozen again.
+// What an earlier attempt froze under this id, or one whose answer was lost, is an older state or
+// the same one: it is merged and frozen again.
 io::Task<void> Volume::freeze_member(core::MemberIndex member, SnapshotId snapshot,
                                      Result<void>& result) {
   wire::Header request;
@@ -218,8 +218,8 @@ io::Task<Result<CheckReport>> Volume::check() {
     for (ReplicaDigest& replica : report.replicas) {
       auto read = co_await copier_.digests(replica.member, SnapshotId{}, range, *digests);
       if (!read) replica.problem = to_string(read.error());
-      replica.digest = XXH3_64bits_withSeed(digests->data(), range.count * sizeof(uint64_t),
-                                            replica.digest);
+      replica.digest =
+          XXH3_64bits_withSeed(digests->data(), range.count * sizeof(uint64_t), replica.digest);
     }
     gate_.leave(id);
     report.compared_bytes += range.bytes();

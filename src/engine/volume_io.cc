@@ -107,8 +107,8 @@ io::Task<void> Volume::send(WriteContext& context, core::MemberIndex member) {
   }
 }
 
-// A member said no, or nothing. kYes: try it again; kGone: it leaves the set, or the volume has ended;
-// kError: the operation fails with `result`.
+// A member said no, or nothing. kYes: try it again; kGone: it leaves the set, or the volume has
+// ended; kError: the operation fails with `result`.
 io::Task<Volume::Answered> Volume::answered(core::MemberIndex member, Error error, Error& result) {
   using Failed = core::InSyncSet::Failed;
   if (error.code == Code::kNotInSync) {
@@ -128,7 +128,8 @@ io::Task<Volume::Answered> Volume::answered(core::MemberIndex member, Error erro
   co_return again ? Answered::kYes : Answered::kError;
 }
 
-// The member's process is a new one, or a call had no answer. True when it lost nothing and serves this epoch again.
+// The member's process is a new one, or a call had no answer. True when it lost nothing and serves
+// this epoch again.
 io::Task<bool> Volume::fence_again(core::MemberIndex member) {
   auto ready = co_await members_.ready(member, kSilenceMax);
   if (!ready && ready.error().code == Code::kStaleEpoch) {
@@ -137,8 +138,8 @@ io::Task<bool> Volume::fence_again(core::MemberIndex member) {
   co_return ready.has_value();
 }
 
-// A full pool changes nothing. When every member is full the application gets ENOSPC and the replicas are
-// equal; when only some are, those have missed a write and leave the set (R9).
+// A full pool changes nothing. When every member is full the application gets ENOSPC and the
+// replicas are equal; when only some are, those have missed a write and leave the set (R9).
 void Volume::settle_no_space(WriteContext& context) {
   Error full{Code::kNoSpace, 0, "the pool of the replica is full"};
   for (core::MemberIndex member : context.no_space) {
@@ -188,7 +189,8 @@ io::Task<bool> Volume::wait_for_return(core::MemberIndex member, Error& result) 
 core::MemberIndex Volume::read_source(core::MemberSet exclude) {
   core::MemberSet usable = membership_.set().healthy() - exclude;
   core::MemberIndex local = local_member();
-  if (usable.contains(local) || usable.empty()) return usable.contains(local) ? local : core::kNoMember;
+  if (usable.contains(local) || usable.empty())
+    return usable.contains(local) ? local : core::kNoMember;
   uint64_t skip = next_read_++ % static_cast<uint64_t>(usable.count());
   auto member = usable.begin();
   while (skip-- > 0) ++member;
@@ -198,8 +200,8 @@ core::MemberIndex Volume::read_source(core::MemberSet exclude) {
 io::Task<Result<void>> Volume::read(BlockRange range, MutableBuffer into) {
   CO_TRY(check_operation(range));
   TimePoint begun = context_.executor.now();
-  // Behind the writes that it overlaps: what a read has returned, a later read returns too, from whatever
-  // replica.
+  // Behind the writes that it overlaps: what a read has returned, a later read returns too, from
+  // whatever replica.
   CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kRead, range));
   gate_.start(id, {});
   auto result = co_await read_member(range, into);
@@ -253,7 +255,8 @@ io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, Blo
     request.generation = membership_.clock().current();
     auto written = co_await members_.call(bad, request, data.span(), {});
     LOG_WARN("volume {}: replica {} could not read blocks {}+{}: {}", record().id.value, bad,
-             range.first, range.count, written ? "rewritten from another" : "could not be repaired");
+             range.first, range.count,
+             written ? "rewritten from another" : "could not be repaired");
     if (written) ++counters_.read_repairs;
     if (!written) membership_.failed(bad, written.error());
   }
@@ -284,14 +287,15 @@ io::Task<Result<void>> Volume::flush() {
 
 // A flush is an operation over no blocks: it waits for every member, or for its removal (R1, R2).
 io::Task<Result<void>> Volume::flush_members(core::MemberSet wait_for) {
-  CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kRead, BlockRange{}));
+  CO_TRY_ASSIGN(OperationGate::Id id,
+                co_await gate_.enter(core::OperationKind::kRead, BlockRange{}));
   wait_for = wait_for & membership_.set().wait_for();  // who left while this waited for its place
   gate_.start(id, wait_for);
   WriteContext context;
   context.id = id;
   context.header.type = wire::Type::kFlush;
   io::TaskGroup sends;
-  for (core::MemberIndex member : wait_for & membership_.set().send_to()) {
+  for (core::MemberIndex member : wait_for& membership_.set().send_to()) {
     sends.spawn(send(context, member));
   }
   co_await sends.close();

@@ -1,4 +1,5 @@
-// Every interleaving of a small volume, and proof that the walk would see a broken rule (design.md 12.2).
+// Every interleaving of a small volume, and proof that the walk would see a broken rule (design.md
+// 12.2).
 #include <gtest/gtest.h>
 
 #include <string>
@@ -86,14 +87,16 @@ TEST(Explorer, SeesABrokenRuleOfOnePrimary) {
   for (Mutation mutation : {Mutation::kAcknowledgeEarly, Mutation::kNoRemoval,
                             Mutation::kIgnoreFenceNumber, Mutation::kJoinWithoutCopy}) {
     Walk walk = explore(Limits{2, 0, 0, 0, 1, 1, 1}, mutation);
-    EXPECT_NE(walk.violation, "") << "mutation " << static_cast<int>(mutation) << ", " << walk.states;
+    EXPECT_NE(walk.violation, "") << "mutation " << static_cast<int>(mutation) << ", "
+                                  << walk.states;
   }
 }
 
 TEST(Explorer, SeesABrokenTakeover) {
   for (Mutation mutation : {Mutation::kIgnoreEpoch, Mutation::kNoTakeover}) {
     Walk walk = explore(Limits{2, 0, 0, 0, 1, 0, 2}, mutation);
-    EXPECT_NE(walk.violation, "") << "mutation " << static_cast<int>(mutation) << ", " << walk.states;
+    EXPECT_NE(walk.violation, "") << "mutation " << static_cast<int>(mutation) << ", "
+                                  << walk.states;
   }
 }
 

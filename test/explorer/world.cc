@@ -6,9 +6,10 @@ namespace cleat::core::explorer {
 
 std::string describe(const Action& action) {
   static constexpr std::array<const char*, 10> kNames = {
-      "attach", "deliver", "drop", "duplicate", "fail", "commit", "make equal", "write", "resync", "crash"};
-  return std::string(kNames[static_cast<size_t>(action.kind)]) + " " + std::to_string(action.a) + " " +
-         std::to_string(action.b);
+      "attach", "deliver",    "drop",  "duplicate", "fail",
+      "commit", "make equal", "write", "resync",    "crash"};
+  return std::string(kNames[static_cast<size_t>(action.kind)]) + " " + std::to_string(action.a) +
+         " " + std::to_string(action.b);
 }
 
 World::World(Limits limits, Mutation mutation) : limits_(limits), mutation_(mutation) {
@@ -35,7 +36,8 @@ std::vector<Action> World::actions() const {
     const Primary& primary = primaries_[static_cast<size_t>(p)];
     using Phase = Primary::Phase;
     bool next = p == 0 || primaries_[static_cast<size_t>(p - 1)].phase != Phase::kIdle;
-    if (primary.phase == Phase::kIdle && next && limits_.attaches > 0) all.push_back({Kind::kAttach, p, 0});
+    if (primary.phase == Phase::kIdle && next && limits_.attaches > 0)
+      all.push_back({Kind::kAttach, p, 0});
     if (primary.phase == Phase::kIdle || primary.phase == Phase::kEnded) continue;
     if (can_commit(primary)) all.push_back({Kind::kCommit, p, 0});
     MemberSet healthy = primary.set->healthy();
@@ -143,7 +145,8 @@ void World::request(const Message& message) {
   send(reply);
 }
 
-// The process of a host ends and another starts: its connections are gone with what they carried to it.
+// The process of a host ends and another starts: its connections are gone with what they carried to
+// it.
 void World::crash(int host) {
   auto member = static_cast<MemberIndex>(host);
   std::erase_if(network_, [member](const Message& message) { return message.member == member; });
@@ -175,8 +178,8 @@ std::string World::key() const {
     for (MemberIndex member : set) put(int{member});
     put(-1);
   };
-  for (int left : {limits_.writes, limits_.drops, limits_.duplicates, limits_.crashes, limits_.failures,
-                   limits_.resyncs, limits_.attaches, writes_, acknowledged_}) {
+  for (int left : {limits_.writes, limits_.drops, limits_.duplicates, limits_.crashes,
+                   limits_.failures, limits_.resyncs, limits_.attaches, writes_, acknowledged_}) {
     put(left);
   }
   put(record_.epoch.value);

@@ -1,8 +1,10 @@
-// A volume of one block, its three replicas and up to two primaries, as values that can be copied: what the
-// explorer walks through. The rules are the real ones of src/core; the world only carries their messages,
-// loses them, repeats them, kills processes, and checks after each step what must hold.
+// A volume of one block, its three replicas and up to two primaries, as values that can be copied:
+// what the explorer walks through. The rules are the real ones of src/core; the world only carries
+// their messages, loses them, repeats them, kills processes, and checks after each step what must
+// hold.
 //
-// Writes are numbered 1, 2, ... in the order of their start, and that number is the content of the block.
+// Writes are numbered 1, 2, ... in the order of their start, and that number is the content of the
+// block.
 #pragma once
 
 #include <array>
@@ -23,12 +25,12 @@ inline constexpr int kPrimaries = 2;
 // Broken on purpose: each must lead to a violation.
 enum class Mutation : uint8_t {
   kNone,
-  kAcknowledgeEarly,    // R1
-  kNoRemoval,           // R2: a failed member is not waited for, and stays in the record
-  kIgnoreEpoch,         // R4
-  kIgnoreFenceNumber,   // R4 inside an epoch
-  kNoTakeover,          // R7: members are not made equal
-  kJoinWithoutCopy,     // R8
+  kAcknowledgeEarly,   // R1
+  kNoRemoval,          // R2: a failed member is not waited for, and stays in the record
+  kIgnoreEpoch,        // R4
+  kIgnoreFenceNumber,  // R4 inside an epoch
+  kNoTakeover,         // R7: members are not made equal
+  kJoinWithoutCopy,    // R8
 };
 
 struct Limits {
@@ -43,7 +45,16 @@ struct Limits {
 
 struct Action {
   enum class Kind : uint8_t {
-    kAttach, kDeliver, kDrop, kDuplicate, kFail, kCommit, kMakeEqual, kWrite, kResync, kCrash
+    kAttach,
+    kDeliver,
+    kDrop,
+    kDuplicate,
+    kFail,
+    kCommit,
+    kMakeEqual,
+    kWrite,
+    kResync,
+    kCrash
   };
   Kind kind = Kind::kAttach;
   int a = 0;  // the primary; for messages: which one

@@ -83,7 +83,8 @@ void World::fenced(int number, const Message& message) {
   if (primary.pipeline.may_start(copy.id)) start(number, primary.operations.back());
 }
 
-// The primary holds the member for failed; its connection is given up, what it carried may still come.
+// The primary holds the member for failed; its connection is given up, what it carried may still
+// come.
 void World::fail(int number, MemberIndex member) {
   Primary& primary = primaries_[static_cast<size_t>(number)];
   InSyncSet::Failed outcome = primary.set->fail(member);

@@ -1,5 +1,5 @@
-// Each *.script beside this file, and the trace that it must give: *.trace. CLEAT_GOLDEN_UPDATE=1 writes the
-// traces anew: read the difference before it is committed, it is a change of the rules.
+// Each *.script beside this file, and the trace that it must give: *.trace. CLEAT_GOLDEN_UPDATE=1
+// writes the traces anew: read the difference before it is committed, it is a change of the rules.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,7 +38,8 @@ TEST(Golden, EveryScriptGivesItsTrace) {
     std::string trace = run_script(contents(script));
     if (update) std::ofstream(expected) << trace;
     EXPECT_EQ(trace.find("unknown command"), std::string::npos) << script;
-    EXPECT_EQ(trace, contents(expected)) << script << "\nCLEAT_GOLDEN_UPDATE=1 accepts the new trace";
+    EXPECT_EQ(trace, contents(expected))
+        << script << "\nCLEAT_GOLDEN_UPDATE=1 accepts the new trace";
   }
 }
 

@@ -34,7 +34,8 @@ class Interpreter {
         continue;
       }
       trace_ += line + "\n";
-      if (!of_writes(command, words) && !of_members(command, words) && !of_replica(command, words)) {
+      if (!of_writes(command, words) && !of_members(command, words) &&
+          !of_replica(command, words)) {
         say("unknown command");
       }
     }
@@ -115,8 +116,9 @@ class Interpreter {
     if (command == "replicas") {
       words >> number;
       for (int i = 0; i < number; ++i) {
-        record_.replicas.push_back({static_cast<MemberIndex>(i), NodeId(static_cast<uint64_t>(i) + 1),
-                                    PoolId(1), ReplicaState::kInSync, Generation{}});
+        record_.replicas.push_back({static_cast<MemberIndex>(i),
+                                    NodeId(static_cast<uint64_t>(i) + 1), PoolId(1),
+                                    ReplicaState::kInSync, Generation{}});
       }
       set_.emplace(record_);
     } else if (command == "fail") {
@@ -156,7 +158,8 @@ class Interpreter {
   void say_record(const VolumeRecord& record) {
     for (const ReplicaRecord& replica : record.replicas) {
       const char* state = replica.state == ReplicaState::kInSync ? "in sync" : "stale";
-      say(fmt::format("  replica {}: {}, left at {}", int{replica.index}, state, replica.left_at.value));
+      say(fmt::format("  replica {}: {}, left at {}", int{replica.index}, state,
+                      replica.left_at.value));
     }
   }
 
@@ -216,7 +219,8 @@ class Interpreter {
     words >> preferred;
     ReconcilePlan made = reconcile_plan(replies_, static_cast<MemberIndex>(preferred));
     say(fmt::format("from {} to {}", int{made.source}, text_of(made.targets)));
-    for (BlockRange range : made.rewrite) say(fmt::format("rewrite {}+{}", range.first, range.count));
+    for (BlockRange range : made.rewrite)
+      say(fmt::format("rewrite {}+{}", range.first, range.count));
     for (uint64_t region : made.compare_regions) say(fmt::format("compare region {}", region));
   }
 

@@ -10,8 +10,8 @@
 //   join MEMBER                its copy is confirmed
 //   change                     the transaction that is due, if any
 //   committed, conflicted      what came of it
-//   fence EPOCH NUMBER         a replica of its own, whose stored epoch is 1: what the fence is answered
-//   message EPOCH NUMBER       whether that replica admits it
+//   fence EPOCH NUMBER         a replica of its own, whose stored epoch is 1: what the fence is
+//   answered message EPOCH NUMBER       whether that replica admits it
 //   restart                    that replica's process
 //   report MEMBER kept|lost [FIRST COUNT]...   an answer to a takeover's fence
 //   plan PREFERRED             what makes the reporting members equal
