@@ -51,6 +51,7 @@ Journal::PendingSlot& Journal::touch(uint32_t slot) {
   PendingSlot& added = pending_.emplace_back();
   added.slot = slot;
   added.prior = entry;
+  added.trusted = entry.bits;
   if (pending_.size() == pending_max_ / 2) request_flush();
   return added;
 }
@@ -78,7 +79,7 @@ void Journal::made_valid(uint32_t slot, uint32_t mask, const std::byte* blocks) 
   bool pure_overwrite = (entry.flags & kSlotPending) == 0 && (entry.bits & mask) == mask;
   if (pure_overwrite) return;
   PendingSlot& p = touch(slot);
-  uint32_t fresh = mask & ~p.prior.bits;
+  uint32_t fresh = mask & ~p.trusted;
   for (uint32_t left = mask; left != 0; left &= left - 1) {
     auto block = static_cast<size_t>(std::countr_zero(left));
     if ((fresh >> block & 1) != 0) p.crcs[block] = crc32c(blocks, kBlockSize);

@@ -33,7 +33,8 @@ class Journal {
   struct PendingSlot {
     uint32_t slot = 0;
     SlotState prior;     // what the seal before said
-    uint32_t fresh = 0;  // blocks valid now and not in `prior`: recorded with their checks
+    uint32_t trusted = 0;  // blocks whose durable data is an older state of the same block: no check
+    uint32_t fresh = 0;    // the other valid blocks: recorded with their checks
     std::array<uint32_t, 32> crcs{};
   };
   // The slot is about to change.

@@ -26,8 +26,12 @@ uint32_t bits_of(PoolCore& pool, uint32_t slot) {
   return slot == kNoSlot ? 0 : pool.table[slot].bits;
 }
 
+// The slot's blocks in `state` are durable. Its others may hold what the new owner has hidden: written
+// again, they need a check.
 void own(PoolCore& pool, uint32_t slot, SlotState state) {
-  pool.journal.touch(slot).fresh = 0;
+  Journal::PendingSlot& p = pool.journal.touch(slot);
+  p.fresh = 0;
+  p.trusted = state.bits;
   static_cast<SlotState&>(pool.table[slot]) = state;
   pool.scratch.slot(pool.journal.open_seal(), slot, state);
 }
