@@ -261,6 +261,53 @@ TEST_F(ReplicaStoreTest, ALostListStaysLostUntilItIsCleared) {
   EXPECT_FALSE(v->recent_lost());
 }
 
+// --- reuse
+
+io::Task<void> read_one(ReplicaStore* store, AlignedBuffer& into, bool& done) {
+  Result<void> read = co_await store->read(View::top(), {0, 1}, into.span());
+  EXPECT_TRUE(read);
+  done = true;
+}
+
+// No volume ever sees another's data, also not by a read that was slow.
+TEST_F(ReplicaStoreTest, AFreedExtentIsNotUsedAgainUnderARead) {
+  ReplicaStore* other = f.create(200, 100000);
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) { return op == sim::DiskOp::kGrow; };
+  ASSERT_TRUE(f.write(v, 0, {1}));
+  ASSERT_TRUE(f.flush(v));
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 1s;
+  AlignedBuffer data(kBlockSize);
+  bool done = false;
+  f.loop().spawn(read_one(v, data, done));
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 20us;
+  ASSERT_TRUE(f.zero(v, {0, 1}));
+  ASSERT_TRUE(f.flush(v));
+  // Everything that can be allocated is.
+  for (uint64_t block = 0; f.pool().stats().free_bytes > 0 && !done; block += kBlocksPerExtent) {
+    if (!f.write(other, block, {77})) break;
+  }
+  f.loop().run();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(testing::block_value(data.span()), 1u);
+}
+
+TEST_F(ReplicaStoreTest, UnflushedWritesOutliveManyRefillsOfTheScratchLog) {
+  ASSERT_TRUE(f.write(v, 0, {1}));
+  ASSERT_TRUE(f.flush(v));
+  ASSERT_TRUE(f.write(v, 0, {2}));
+  ASSERT_TRUE(f.write(v, 100, {3}, 1));
+  for (uint64_t seq = 2; seq < 40000; ++seq) {
+    WriteAt at{{0, 1}, Generation(1), Seq(seq)};
+    ASSERT_TRUE(f.loop().wait(v->write(at, testing::blocks_of({seq}).span())));
+    v->known_everywhere(Seq(seq));
+  }
+  f.kill(sim::lose_all());
+  reopen();
+  EXPECT_EQ(f.read(v, {100, 1}), Values{3});
+  EXPECT_EQ(f.read(v, {0, 1}), Values{39999});
+  EXPECT_THAT(v->recent(), IsEmpty());
+}
+
 // --- cost
 
 TEST_F(ReplicaStoreTest, AnOverwriteInPlaceIsOneDeviceWrite) {
