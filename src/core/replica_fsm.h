@@ -34,7 +34,7 @@ class ReplicaFsm {
   enum class Admission : uint8_t {
     kAdmitted,   // call end_operation() when it has ended
     kStale,      // a lower epoch than one known here: the sender is fenced
-    kNotFenced,  // this fence has not been answered by this process, or a later one was: fence again
+    kNotFenced,  // this process has not answered this fence, or a later one: fence again
   };
   Admission admit(FenceAt at) {
     if (at.epoch < door_.epoch) return Admission::kStale;

@@ -1,5 +1,5 @@
-// Which slots of a range are free. Derived at open, never stored. Gives neighbours to allocations that
-// follow each other, so that sequential data lies together.
+// Which slots of a range are free. Derived at open, never stored. Gives neighbours to allocations
+// that follow each other, so that sequential data lies together.
 //
 // Threading: one loop.
 #pragma once

@@ -1,5 +1,5 @@
-// The stored form of the catalog (docs/formats/catalog.md): volumes, layers, epochs, intents, dirty maps.
-// A whole image each time, into the older of two copies; only the used length is written.
+// The stored form of the catalog (docs/formats/catalog.md): volumes, layers, epochs, intents, dirty
+// maps. A whole image each time, into the older of two copies; only the used length is written.
 #pragma once
 
 #include <cstdint>

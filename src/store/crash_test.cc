@@ -1,4 +1,5 @@
-// Crash consistency (docs/testing.md): random work, crashed at any moment in any way, against a model.
+// Crash consistency (docs/testing.md): random work, crashed at any moment in any way, against a
+// model.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -37,10 +38,7 @@ TEST(Crash, WritesZerosAndFlushes) {
   run_seeds(options, 20);
 }
 
-TEST(Crash, SnapshotsClonesAndRemovals) {
-  run_seeds(CrashRunOptions{}, 30);
-}
-
+TEST(Crash, SnapshotsClonesAndRemovals) { run_seeds(CrashRunOptions{}, 30); }
 
 // Freed extents are given to others at once: freeing too early, or forgetting who reads, shows.
 TEST(Crash, FewExtentsUsedAgainAndAgain) {

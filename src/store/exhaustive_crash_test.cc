@@ -1,4 +1,5 @@
-// Short histories, crashed at every event of the disk with every subset of the unflushed writes kept.
+// Short histories, crashed at every event of the disk with every subset of the unflushed writes
+// kept.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -226,8 +227,8 @@ TEST(ExhaustiveCrash, SnapshotDeletionWithHoles) {
   h.flush();
 }
 
-// Regression: a block hidden by a hole, of an extent that a merge has just moved up, was written without a
-// check, and after a crash read as it had before it was zeroed.
+// Regression: a block hidden by a hole, of an extent that a merge has just moved up, was written
+// without a check, and after a crash read as it had before it was zeroed.
 TEST(ExhaustiveCrash, WriteBesideSnapshotDeletion) {
   for (int steps = 0; steps < 40 && !::testing::Test::HasFailure(); ++steps) {
     History h;

@@ -1,8 +1,9 @@
 // The extent table: who owns each physical extent and which of its blocks are valid
-// (docs/formats/extent_table.md). Slots below extent_count are extents; those at and above are holes,
-// which have no extent: their bits say "these blocks of the layer read as zeros".
+// (docs/formats/extent_table.md). Slots below extent_count are extents; those at and above are
+// holes, which have no extent: their bits say "these blocks of the layer read as zeros".
 //
-// Here: the stored form of a slot, and the table in memory with what the running pool knows of each slot.
+// Here: the stored form of a slot, and the table in memory with what the running pool knows of each
+// slot.
 // Threading: one loop.
 #pragma once
 
@@ -30,8 +31,8 @@ struct SlotState {
   bool operator==(const SlotState&) const = default;
 };
 
-// The stored form. The check is the crc32c of the first 12 bytes seeded with salt and slot number; a slot
-// never written (16 zero bytes) is free.
+// The stored form. The check is the crc32c of the first 12 bytes seeded with salt and slot number;
+// a slot never written (16 zero bytes) is free.
 struct SlotImage {
   uint32_t layer;
   uint32_t logical;
@@ -42,7 +43,8 @@ static_assert(sizeof(SlotImage) == kSlotBytes);
 static_assert(offsetof(SlotImage, check) == 12);
 
 SlotImage encode_slot(uint64_t salt, uint32_t slot, SlotState state);
-// kCorrupt when the check fails and no single flipped bit explains it; `repaired` counts those that one did.
+// kCorrupt when the check fails and no single flipped bit explains it; `repaired` counts those that
+// one did.
 Result<SlotState> decode_slot(uint64_t salt, uint32_t slot, SlotImage image, uint64_t& repaired);
 
 // A slot in memory.

@@ -1,7 +1,7 @@
-// A pool of format version 1, byte by byte, as a power loss left it. It must stay readable for ever; and as
-// long as the version is 1 the same operations must give the same bytes.
-// After an intended change of the format: raise the version, keep this image, add one for the new version
-// (CLEAT_UPDATE_GOLDEN=1 writes it).
+// A pool of format version 1, byte by byte, as a power loss left it. It must stay readable for
+// ever; and as long as the version is 1 the same operations must give the same bytes.
+// After an intended change of the format: raise the version, keep this image, add one for the new
+// version (CLEAT_UPDATE_GOLDEN=1 writes it).
 #include <gtest/gtest.h>
 
 #include <algorithm>

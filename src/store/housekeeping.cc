@@ -42,23 +42,23 @@ io::Task<Result<ReplicaStore*>> PoolCore::create_replica(VolumeId volume, uint64
 
 io::Task<void> PoolCore::delete_in_background() {
   Result<void> done = co_await merge_deleted_layers(*this);
-  if (!done) LOG_WARN("pool {}: deletion of a snapshot: {}", superblock.pool, to_string(done.error()));
+  if (!done)
+    LOG_WARN("pool {}: deletion of a snapshot: {}", superblock.pool, to_string(done.error()));
   deleting = false;
 }
 
 void PoolCore::start_deletions() {
   if (deleting || failure || closing) return;
   bool any = false;
-  layers.for_each([&any](const Layer& layer) {
-    any = any || (layer.deleting && layer.children.size() <= 1);
-  });
+  layers.for_each(
+      [&any](const Layer& layer) { any = any || (layer.deleting && layer.children.size() <= 1); });
   if (!any) return;
   deleting = true;
   background.spawn(delete_in_background());
 }
 
-// Zones that were idle for some ticks, whose writes are flushed, stamped in the catalog soon to be written,
-// and known to be everywhere. True when there are any.
+// Zones that were idle for some ticks, whose writes are flushed, stamped in the catalog soon to be
+// written, and known to be everywhere. True when there are any.
 bool PoolCore::clear_idle_intents() {
   bool cleared = false;
   for (const auto& [volume, store] : replicas) {

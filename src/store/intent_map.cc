@@ -32,8 +32,10 @@ bool IntentMap::covers(BlockRange range) const {
 std::vector<uint32_t> IntentMap::tick() {
   std::vector<uint32_t> idle;
   for (uint32_t zone = 0; zone < zones_.size(); ++zone) {
-    if (zones_[zone] > 1) --zones_[zone];
-    else if (zones_[zone] == 1) idle.push_back(zone);
+    if (zones_[zone] > 1)
+      --zones_[zone];
+    else if (zones_[zone] == 1)
+      idle.push_back(zone);
   }
   return idle;
 }

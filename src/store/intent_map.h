@@ -1,5 +1,6 @@
-// Which zones of a volume have an open intent: only in these may its replicas differ after a power loss.
-// An intent is durable before the first write into its zone, and is cleared once the zone has been idle.
+// Which zones of a volume have an open intent: only in these may its replicas differ after a power
+// loss. An intent is durable before the first write into its zone, and is cleared once the zone has
+// been idle.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,8 @@ Journal::Journal(PoolCore& pool)
   sealed_.reserve(pending_max_);
 }
 
-void Journal::start_at(uint64_t sequence, uint64_t position, uint64_t seal, uint64_t tail_position) {
+void Journal::start_at(uint64_t sequence, uint64_t position, uint64_t seal,
+                       uint64_t tail_position) {
   next_sequence_ = sequence;
   durable_sequence_ = sequence - 1;
   head_position_ = position;

@@ -1,9 +1,10 @@
-// The running journal: slots changed since the last seal, and the one batch at a time that makes them
-// durable. One flush serves everybody who asked before it began.
+// The running journal: slots changed since the last seal, and the one batch at a time that makes
+// them durable. One flush serves everybody who asked before it began.
 //
-// A batch that makes blocks valid goes out with their data, unordered, and one flush covers both. So until
-// the next batch is durable (it says that this one is complete), only the blocks' checks prove that the
-// data arrived, and such "unmarked" blocks must not be overwritten: request mark() first.
+// A batch that makes blocks valid goes out with their data, unordered, and one flush covers both.
+// So until the next batch is durable (it says that this one is complete), only the blocks' checks
+// prove that the data arrived, and such "unmarked" blocks must not be overwritten: request mark()
+// first.
 //
 // Threading: one loop.
 #pragma once
@@ -32,9 +33,10 @@ class Journal {
   // --- slots changed since the last seal
   struct PendingSlot {
     uint32_t slot = 0;
-    SlotState prior;     // what the seal before said
-    uint32_t trusted = 0;  // blocks whose durable data is an older state of the same block: no check
-    uint32_t fresh = 0;    // the other valid blocks: recorded with their checks
+    SlotState prior;  // what the seal before said
+    uint32_t trusted =
+        0;               // blocks whose durable data is an older state of the same block: no check
+    uint32_t fresh = 0;  // the other valid blocks: recorded with their checks
     std::array<uint32_t, 32> crcs{};
   };
   // The slot is about to change.

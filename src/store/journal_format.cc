@@ -74,8 +74,8 @@ bool take_slot(Cursor& cursor, Batch& batch) {
 bool take_note(Cursor& cursor, Batch& batch) {
   NoteImage image;
   if (!cursor.take(&image, sizeof(image))) return false;
-  batch.notes.push_back({static_cast<RecordType>(image.type), VolumeId(image.volume), image.first,
-                         image.count});
+  batch.notes.push_back(
+      {static_cast<RecordType>(image.type), VolumeId(image.volume), image.first, image.count});
   return true;
 }
 
@@ -102,8 +102,12 @@ void BatchWriter::put(const void* bytes, size_t size) {
 }
 
 void BatchWriter::add(const SlotRecord& record) {
-  SlotImageHead head{static_cast<uint32_t>(RecordType::kSlot), record.slot, record.state.layer,
-                     record.state.logical, record.state.bits, record.fresh};
+  SlotImageHead head{static_cast<uint32_t>(RecordType::kSlot),
+                     record.slot,
+                     record.state.layer,
+                     record.state.logical,
+                     record.state.bits,
+                     record.fresh};
   put(&head, sizeof(head));
   for (uint32_t left = record.fresh; left != 0; left &= left - 1) {
     put(&record.crcs[static_cast<size_t>(std::countr_zero(left))], sizeof(uint32_t));

@@ -1,5 +1,6 @@
-// The stored form of journal batches (docs/formats/journal.md): a header, records, zeros up to a whole
-// block. A batch lies in the ring at the place after the one before and goes on at the ring's start.
+// The stored form of journal batches (docs/formats/journal.md): a header, records, zeros up to a
+// whole block. A batch lies in the ring at the place after the one before and goes on at the ring's
+// start.
 //
 // All numbers are little endian; records are packed.
 #pragma once
@@ -25,10 +26,10 @@ struct BatchHeader {
   uint64_t salt = 0;
   uint64_t sequence = 0;
   uint64_t complete_through = 0;  // every batch up to this one is durable, and its data
-  uint64_t seal = 0;              // number of the newest seal of pending slots in or before this batch
-  uint64_t catalog_count = 0;     // the newest catalog image is at least this one
+  uint64_t seal = 0;           // number of the newest seal of pending slots in or before this batch
+  uint64_t catalog_count = 0;  // the newest catalog image is at least this one
   uint32_t payload_bytes = 0;
-  uint32_t payload_check = 0;     // crc32c
+  uint32_t payload_check = 0;  // crc32c
   uint32_t record_count = 0;
   uint32_t version = kBatchVersion;
 };
@@ -38,8 +39,8 @@ static_assert(offsetof(BatchHeader, version) == 60);
 
 enum class RecordType : uint32_t { kSlot = 1, kIntent = 2, kEpoch = 3 };
 
-// What a slot is from now on. A set bit of `fresh` is a block that this batch makes valid: its crc32c
-// proves that its data arrived; if not, the bit is dropped.
+// What a slot is from now on. A set bit of `fresh` is a block that this batch makes valid: its
+// crc32c proves that its data arrived; if not, the bit is dropped.
 struct SlotRecord {
   uint32_t slot = 0;
   SlotState state;
@@ -51,8 +52,8 @@ struct SlotRecord {
 struct Note {
   RecordType type = RecordType::kIntent;
   VolumeId volume;
-  uint64_t first = 0;   // kIntent: zone; kEpoch: the epoch
-  uint64_t count = 0;   // kIntent: zones
+  uint64_t first = 0;  // kIntent: zone; kEpoch: the epoch
+  uint64_t count = 0;  // kIntent: zones
 };
 
 class BatchWriter {

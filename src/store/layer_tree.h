@@ -1,5 +1,6 @@
-// Layers: the writable top of each replica and its frozen states, each with an index from logical extent
-// to slot, derived from the extent table. A layer's parent is what shows through where it has nothing.
+// Layers: the writable top of each replica and its frozen states, each with an index from logical
+// extent to slot, derived from the extent table. A layer's parent is what shows through where it
+// has nothing.
 //
 // Threading: one loop. Pointers to layers stay valid until erase().
 #pragma once

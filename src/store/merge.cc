@@ -1,6 +1,6 @@
-// Deletion of a snapshot: its layer's slots go to the layer above. Where both hold an extent, the fewer
-// blocks are copied. Each step is one batch of the journal, so a crash leaves the layers before or
-// after it, and either reads the same.
+// Deletion of a snapshot: its layer's slots go to the layer above. Where both hold an extent, the
+// fewer blocks are copied. Each step is one batch of the journal, so a crash leaves the layers
+// before or after it, and either reads the same.
 #include <algorithm>
 #include <bit>
 #include <memory>
@@ -26,8 +26,8 @@ uint32_t bits_of(PoolCore& pool, uint32_t slot) {
   return slot == kNoSlot ? 0 : pool.table[slot].bits;
 }
 
-// The slot's blocks in `state` are durable. Its others may hold what the new owner has hidden: written
-// again, they need a check.
+// The slot's blocks in `state` are durable. Its others may hold what the new owner has hidden:
+// written again, they need a check.
 void own(PoolCore& pool, uint32_t slot, SlotState state) {
   Journal::PendingSlot& p = pool.journal.touch(slot);
   p.fresh = 0;
@@ -45,13 +45,13 @@ void give_up(PoolCore& pool, SlotIndex& index, uint32_t logical) {
   pool.drop_if_unused(slot);
 }
 
-// Without waiting: the blocks of `keep` in the lower layer's extent become the upper layer's (which has no
-// extent there, or gives up its own), and the holes of both are joined.
+// Without waiting: the blocks of `keep` in the lower layer's extent become the upper layer's (which
+// has no extent there, or gives up its own), and the holes of both are joined.
 void settle_extent(Merge& m, uint32_t logical, uint32_t keep) {
   PoolCore& pool = m.pool;
   ScratchLog::Group together(pool.scratch);
-  uint32_t hidden = bits_of(pool, m.above.holes.find(logical)) |
-                    bits_of(pool, m.below.holes.find(logical));
+  uint32_t hidden =
+      bits_of(pool, m.above.holes.find(logical)) | bits_of(pool, m.below.holes.find(logical));
   if (keep != 0) {
     uint32_t slot = m.below.extents.find(logical);
     give_up(pool, m.above.extents, logical);
@@ -138,7 +138,8 @@ bool in_use(Merge& m, const std::vector<uint32_t>& logicals) {
 io::Task<Result<void>> merge_shared(Merge& m, const std::vector<uint32_t>& logicals) {
   PoolCore& pool = m.pool;
   while (in_use(m, logicals)) co_await pool.unlocked.wait();
-  // A read that began when the upper layer had less may be under way in blocks that are copied over.
+  // A read that began when the upper layer had less may be under way in blocks that are copied
+  // over.
   co_await pool.reads.drain();
   std::vector<uint32_t> keep;
   for (uint32_t logical : logicals) {

@@ -177,7 +177,8 @@ TEST(ScratchLog, StartsOverWithTheLiveStateWhenFull) {
   EXPECT_EQ(scratch_slot(records->back()), 10 * log.half_records() - 1);
 }
 
-// Regression: after wipe() the fill count began anew, and the remains of an old fill passed their checks.
+// Regression: after wipe() the fill count began anew, and the remains of an old fill passed their
+// checks.
 TEST(ScratchLog, NeverReadsTheRemainsOfAnEarlierOpen) {
   auto memory = area();
   auto* raw = memory.get();

@@ -24,28 +24,28 @@ struct PoolIdentity {
 
 struct FormatOptions {
   PoolIdentity identity;
-  uint64_t capacity_bytes = 0;       // what the pool may grow to; regions are laid out for it
+  uint64_t capacity_bytes = 0;  // what the pool may grow to; regions are laid out for it
   uint64_t journal_bytes = 16 << 20;
-  uint64_t salt = 0;                 // random: seeds the checks, so that no two pools' bytes mix up
-  bool overwrite = false;            // format over a valid superblock
+  uint64_t salt = 0;       // random: seeds the checks, so that no two pools' bytes mix up
+  bool overwrite = false;  // format over a valid superblock
 };
 
 struct OpenOptions {
-  PoolIdentity identity;             // zero fields are not compared
-  uint64_t reserve_bytes = 64 << 20; // writes that need space are refused below this
-  uint64_t slab_bytes = 64 << 20;    // a pool file grows by this much, ahead of need
+  PoolIdentity identity;              // zero fields are not compared
+  uint64_t reserve_bytes = 64 << 20;  // writes that need space are refused below this
+  uint64_t slab_bytes = 64 << 20;     // a pool file grows by this much, ahead of need
 };
 
 struct PoolStats {
-  uint64_t capacity_bytes = 0;   // of extents
-  uint64_t used_bytes = 0;       // in extents owned by layers
+  uint64_t capacity_bytes = 0;  // of extents
+  uint64_t used_bytes = 0;      // in extents owned by layers
   uint64_t free_bytes = 0;
   uint64_t journal_bytes = 0;
   uint64_t journal_used_bytes = 0;
   uint64_t superblocks_repaired = 0;  // by this open
   uint64_t slots_repaired = 0;        // one flipped bit each, by this open
   uint64_t free_hole_slots = 0;
-  bool failed = false;           // a device error on metadata: read-only until reopened
+  bool failed = false;  // a device error on metadata: read-only until reopened
 };
 
 class Pool {
@@ -53,11 +53,12 @@ class Pool {
   Pool(const Pool&) = delete;
   ~Pool();
 
-  // kAlreadyExists when the disk holds a valid superblock (unless overwrite), kInvalidArgument when it is
-  // too small (the least is 256 MiB of capacity).
+  // kAlreadyExists when the disk holds a valid superblock (unless overwrite), kInvalidArgument when
+  // it is too small (the least is 256 MiB of capacity).
   static io::Task<Result<void>> format(io::Disk& disk, FormatOptions options);
-  // Recovers: journal, then scratch. kCorrupt when both superblocks are damaged (one is repaired, with a
-  // warning), kUnsupported for another version, kPermission for another cluster's or node's pool.
+  // Recovers: journal, then scratch. kCorrupt when both superblocks are damaged (one is repaired,
+  // with a warning), kUnsupported for another version, kPermission for another cluster's or node's
+  // pool.
   static io::Task<Result<std::unique_ptr<Pool>>> open(io::Executor& executor,
                                                       std::unique_ptr<io::Disk> disk,
                                                       std::unique_ptr<io::Scratch> scratch,
@@ -74,11 +75,12 @@ class Pool {
   io::Task<Result<ReplicaStore*>> create(VolumeId volume, uint64_t size_blocks);
   // A new replica whose base is a snapshot of another in this pool. kNotFound.
   io::Task<Result<ReplicaStore*>> clone(VolumeId volume, VolumeId parent, SnapshotId snapshot);
-  // Deletes a replica and its snapshots. Space is free when it returns. kBusy while a clone is based on one.
+  // Deletes a replica and its snapshots. Space is free when it returns. kBusy while a clone is
+  // based on one.
   io::Task<Result<void>> remove(VolumeId volume);
 
-  // Housekeeping: clears idle intents, checkpoints what a quiet journal holds, marks the newest batch, grows
-  // ahead of need. The owner calls it about every second; one call at a time.
+  // Housekeeping: clears idle intents, checkpoints what a quiet journal holds, marks the newest
+  // batch, grows ahead of need. The owner calls it about every second; one call at a time.
   io::Task<Result<void>> tick();
 
  private:

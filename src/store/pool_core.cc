@@ -83,8 +83,8 @@ void PoolCore::drop_if_unused(uint32_t slot) {
   Slot& entry = table[slot];
   if (entry.bits != 0 || entry.users != 0 || entry.layer == kNoLayer) return;
   const Journal::PendingSlot* p = journal.pending(slot);
-  bool in_a_record = (entry.flags & (kSlotSealed | kSlotUnmarked)) != 0 ||
-                     (p != nullptr && p->prior.bits != 0);
+  bool in_a_record =
+      (entry.flags & (kSlotSealed | kSlotUnmarked)) != 0 || (p != nullptr && p->prior.bits != 0);
   if (in_a_record) return;
   journal.forget(slot);
   detach(slot);
@@ -230,7 +230,8 @@ void PoolCore::apply(const Note& note) {
   }
 }
 
-// Bounded, so that it always fits: slots by the journal's limit, recent writes and stamps by their share.
+// Bounded, so that it always fits: slots by the journal's limit, recent writes and stamps by their
+// share.
 void PoolCore::dump_scratch() {
   journal.dump_unflushed(scratch);
   size_t budget = scratch.half_records() / 8;

@@ -1,5 +1,5 @@
-// The parts of an open pool and what they need of each other. Internal to the store: the outside sees
-// Pool and ReplicaStore.
+// The parts of an open pool and what they need of each other. Internal to the store: the outside
+// sees Pool and ReplicaStore.
 //
 // Threading: one loop.
 #pragma once
@@ -34,7 +34,8 @@ namespace cleat::store {
 class PoolCore {
  public:
   PoolCore(io::Executor& the_executor, std::unique_ptr<io::Disk> the_disk,
-           std::unique_ptr<io::Scratch> the_scratch, OpenOptions the_options, Superblock the_superblock);
+           std::unique_ptr<io::Scratch> the_scratch, OpenOptions the_options,
+           Superblock the_superblock);
   ~PoolCore();
 
   // A device error on metadata: nothing is written any more, whoever waits is told.
@@ -48,10 +49,11 @@ class PoolCore {
   uint32_t attach_hole(Layer& layer, uint32_t logical);
   // The slot leaves its layer's index; its state is free. It can't be allocated yet.
   void detach(uint32_t slot);
-  // Nothing on disk says that the slot is used: it can be allocated once reads under way have ended.
+  // Nothing on disk says that the slot is used: it can be allocated once reads under way have
+  // ended.
   void retire(uint32_t slot) { reads.retire(slot); }
-  // A slot without valid blocks and without users: freed at once when no durable record names it, else by
-  // the next seal.
+  // A slot without valid blocks and without users: freed at once when no durable record names it,
+  // else by the next seal.
   void drop_if_unused(uint32_t slot);
   // All slots of a layer that the durable catalog no longer has.
   void free_layer_slots(Layer& layer);
@@ -82,7 +84,8 @@ class PoolCore {
   }
 
   // Holding `structure`. A new top, on `base` or on nothing.
-  io::Task<Result<ReplicaStore*>> create_replica(VolumeId volume, uint64_t size_blocks, Layer* base);
+  io::Task<Result<ReplicaStore*>> create_replica(VolumeId volume, uint64_t size_blocks,
+                                                 Layer* base);
   ReplicaStore* add_replica(std::unique_ptr<Replica> replica);
   io::Task<Result<void>> tick();
   // Goes on with the deletions that a crash or an error ended.
@@ -114,13 +117,13 @@ class PoolCore {
   io::WaitQueue unlocked;
   io::TaskGroup background;
   std::optional<Error> failure;
-  uint64_t catalog_count = 0;     // of the newest durable image
+  uint64_t catalog_count = 0;  // of the newest durable image
   uint64_t ticks = 0;
-  uint64_t removing = 0;          // replicas that wait for their operations to end
-  bool catalog_stale = false;     // a durable note is not in it
+  uint64_t removing = 0;       // replicas that wait for their operations to end
+  bool catalog_stale = false;  // a durable note is not in it
   bool closing = false;
   bool closed = false;
-  bool deleting = false;          // in the background
+  bool deleting = false;  // in the background
   uint64_t superblocks_repaired = 0;
   uint64_t slots_repaired = 0;
 

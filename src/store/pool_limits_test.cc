@@ -245,7 +245,9 @@ TEST(FullPool, AFullFilesystemIsNoSpaceUntilItHasSomeAgain) {
   PoolFixture f(options);
   f.must_open();
   ReplicaStore* v = f.create(kVolume, 100000);
-  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) { return op == sim::DiskOp::kGrow; };
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) {
+    return op == sim::DiskOp::kGrow;
+  };
   uint64_t block = 0;
   Result<void> done;
   for (; done; block += kBlocksPerExtent) done = f.write(v, block, {block + 1});
@@ -312,7 +314,9 @@ TEST(DeviceError, OnAFlushMakesThePoolReadOnlyUntilItIsOpenedAgain) {
   ASSERT_TRUE(f.write(v, 0, {1}));
   ASSERT_TRUE(f.flush(v));
   ASSERT_TRUE(f.write(v, 1, {2}));
-  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) { return op == sim::DiskOp::kFlush; };
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) {
+    return op == sim::DiskOp::kFlush;
+  };
   EXPECT_EQ(code_of(f.flush(v)), Code::kIoError);
   f.disk().faults().fail = {};
   EXPECT_TRUE(f.pool().stats().failed);

@@ -8,8 +8,8 @@
 namespace cleat::store {
 namespace {
 
-using testing::PoolFixture;
 using ::testing::ElementsAre;
+using testing::PoolFixture;
 using Values = std::vector<uint64_t>;
 
 constexpr uint64_t kVolume = 100;

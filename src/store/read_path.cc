@@ -21,7 +21,8 @@ struct Segment {
 };
 using Segments = absl::InlinedVector<Segment, 2>;
 
-void add_blocks(PoolCore& pool, Segments& segments, uint32_t slot, uint32_t bits, uint64_t base_block) {
+void add_blocks(PoolCore& pool, Segments& segments, uint32_t slot, uint32_t bits,
+                uint64_t base_block) {
   while (bits != 0) {
     auto first = static_cast<uint32_t>(std::countr_zero(bits));
     auto count = static_cast<uint32_t>(std::countr_one(bits >> first));
@@ -70,8 +71,7 @@ void zero_gaps(const Segments& segments, BlockRange range, MutableBuffer into) {
 }
 
 io::Task<void> read_segment(io::Disk& disk, Segment& segment, MutableBuffer into) {
-  MutableBuffer part =
-      into.subspan(segment.buffer_block * kBlockSize, segment.count * kBlockSize);
+  MutableBuffer part = into.subspan(segment.buffer_block * kBlockSize, segment.count * kBlockSize);
   segment.done = co_await disk.read(segment.offset, part);
 }
 
@@ -90,7 +90,8 @@ io::Task<void> read_segments(io::Disk& disk, Segments& segments, MutableBuffer i
 io::Task<Result<void>> read_blocks(PoolCore& pool, const Layer& layer, BlockRange range,
                                    MutableBuffer into) {
   Segments segments;
-  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1); ++logical) {
+  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1);
+       ++logical) {
     uint64_t base = uint64_t{logical} * kBlocksPerExtent - range.first;
     resolve_extent(pool, &layer, logical, mask_in(range, logical), base, segments);
   }

@@ -1,4 +1,5 @@
-// The way of a read: which layer each block comes from, and where that lies on the device. Internal.
+// The way of a read: which layer each block comes from, and where that lies on the device.
+// Internal.
 #pragma once
 
 #include "common/buffer.h"

@@ -16,7 +16,8 @@ void ReadTracker::retire(uint32_t slot) {
 
 void ReadTracker::settle() {
   bool moved = false;
-  while (periods_.front().reads == 0 && (periods_.size() > 1 || !periods_.front().retired.empty())) {
+  while (periods_.front().reads == 0 &&
+         (periods_.size() > 1 || !periods_.front().retired.empty())) {
     for (uint32_t slot : periods_.front().retired) {
       --retired_count_;
       release_(slot);

@@ -1,5 +1,5 @@
-// Keeps freed slots out of use until every read that began before has finished: such a read may still
-// be under way in their extents.
+// Keeps freed slots out of use until every read that began before has finished: such a read may
+// still be under way in their extents.
 //
 // Reads belong to the period in which they began; a free ends the period.
 #pragma once

@@ -24,9 +24,9 @@ struct Recovery {
   std::vector<ScratchRecord> scratch;
   bool has_scratch = false;
   uint64_t seal = 0;
-  uint64_t sequence = 0;       // of the newest batch
-  uint64_t position = 0;       // behind it
-  uint64_t catalog_count = 0;  // the catalog is at least this new
+  uint64_t sequence = 0;                              // of the newest batch
+  uint64_t position = 0;                              // behind it
+  uint64_t catalog_count = 0;                         // the catalog is at least this new
   absl::flat_hash_map<uint32_t, SlotState> doubtful;  // to be said once more
 };
 
@@ -102,9 +102,10 @@ Result<void> check_no_slot_is_damaged(const Recovery& r) {
                                [](const SlotState& s) { return s.layer == UINT32_MAX; });
   if (damaged == 0) return {};
   LOG_ERROR("pool {}: {} slots of the extent table are damaged", r.pool.superblock.pool, damaged);
-  return fail(Code::kCorrupt,
-              "extent table: damaged slots, so that it is not known whose blocks are lost; create the "
-              "pool anew and let its replicas be rebuilt from the others");
+  return fail(
+      Code::kCorrupt,
+      "extent table: damaged slots, so that it is not known whose blocks are lost; create the "
+      "pool anew and let its replicas be rebuilt from the others");
 }
 
 // --- journal
@@ -138,7 +139,8 @@ Result<void> check_nothing_newer(ConstBuffer ring, uint64_t sequence, uint64_t s
 io::Task<Result<void>> read_journal(Recovery& r) {
   const Superblock& s = r.pool.superblock;
   AlignedBuffer ring(r.pool.geometry.journal_bytes);
-  Result<void> got = co_await read_region(*r.pool.disk, r.pool.geometry.journal_offset, ring.span());
+  Result<void> got =
+      co_await read_region(*r.pool.disk, r.pool.geometry.journal_offset, ring.span());
   CO_TRY(got);
   r.sequence = s.tail_sequence - 1;
   r.position = s.tail_position;
@@ -247,7 +249,8 @@ Result<std::unique_ptr<Replica>> build_replica(Recovery& r, const CatalogVolume&
   replica->dirty.resize(regions_of(entry.size_blocks));
   replica->dirty.load(entry.dirty, entry.unknown_as_of);
   for (const ZoneRun& run : entry.intents) {
-    uint64_t end = std::min<uint64_t>(uint64_t{run.first} + run.count, kSizeBlocksMax / kBlocksPerZone);
+    uint64_t end =
+        std::min<uint64_t>(uint64_t{run.first} + run.count, kSizeBlocksMax / kBlocksPerZone);
     for (uint64_t zone = run.first; zone < end; ++zone) {
       replica->intents.open(static_cast<uint32_t>(zone));
     }
@@ -277,7 +280,8 @@ void replay_notes(Recovery& r) {
 
 // --- scratch
 
-void apply_scratch_note(PoolCore& pool, const ScratchRecord& record, std::vector<VolumeId>& stamps_lost) {
+void apply_scratch_note(PoolCore& pool, const ScratchRecord& record,
+                        std::vector<VolumeId>& stamps_lost) {
   Replica* replica = pool.find_replica(VolumeId(record.subject));
   if (replica == nullptr) return;
   switch (record.type) {
@@ -286,31 +290,22 @@ void apply_scratch_note(PoolCore& pool, const ScratchRecord& record, std::vector
       replica->recent.add(write);
       break;
     }
-    case ScratchType::kEverywhere:
-      replica->recent.known_everywhere(Seq(record.a));
-      break;
+    case ScratchType::kEverywhere: replica->recent.known_everywhere(Seq(record.a)); break;
     case ScratchType::kClearRecent:
       replica->recent.clear();
       replica->recent_lost = false;
       break;
-    case ScratchType::kRestartNumbers:
-      replica->recent.restart_numbers();
-      break;
-    case ScratchType::kRecentLost:
-      replica->recent_lost = true;
-      break;
+    case ScratchType::kRestartNumbers: replica->recent.restart_numbers(); break;
+    case ScratchType::kRecentLost: replica->recent_lost = true; break;
     case ScratchType::kStamp:
       if (replica->dirty.stamp(record.a, Generation(record.b))) replica->stamped.insert(record.a);
       break;
     case ScratchType::kGeneration:
       replica->generation = std::max(replica->generation, Generation(record.a));
       break;
-    case ScratchType::kStampsLost:
-      stamps_lost.push_back(replica->volume);
-      break;
+    case ScratchType::kStampsLost: stamps_lost.push_back(replica->volume); break;
     case ScratchType::kSlot:
-    case ScratchType::kGroupEnd:
-      break;
+    case ScratchType::kGroupEnd: break;
   }
 }
 
@@ -362,8 +357,10 @@ Result<void> take_slot(PoolCore& pool, uint32_t slot, SlotState state, uint32_t 
   // Free, emptied, or of a layer that is gone.
   if (layer == nullptr || state.bits == 0) {
     if (state.layer != kNoLayer) pool.table.mark_dirty(slot);
-    if (pool.is_hole(slot)) pool.holes.release(slot);
-    else if (slot < available) pool.extents.release(slot);
+    if (pool.is_hole(slot))
+      pool.holes.release(slot);
+    else if (slot < available)
+      pool.extents.release(slot);
     return {};
   }
   SlotIndex& index = pool.is_hole(slot) ? layer->holes : layer->extents;
@@ -403,7 +400,8 @@ io::Task<Result<void>> make_recovered_state_durable(Recovery& r) {
   // What scratch or its loss taught of stamps and lists.
   Result<void> catalog = co_await pool.write_catalog();
   CO_TRY(catalog);
-  // The new scratch log is whole before the superblock gives it its meaning; until then the old one counts.
+  // The new scratch log is whole before the superblock gives it its meaning; until then the old one
+  // counts.
   ++pool.superblock.open_count;
   pool.scratch.start(pool.superblock.salt, pool.superblock.open_count);
   pool.superblock.clean = false;
@@ -451,7 +449,8 @@ io::Task<Result<void>> recover(PoolCore& pool, uint64_t superblocks_damaged) {
   Result<void> journal = co_await read_journal(r);
   CO_TRY(journal);
   if (r.catalog.count < r.catalog_count) {
-    co_return fail(Code::kCorrupt, "catalog: the newest image is damaged; an older one would lose writes");
+    co_return fail(Code::kCorrupt,
+                   "catalog: the newest image is damaged; an older one would lose writes");
   }
   Result<void> replayed = co_await replay(r);
   CO_TRY(replayed);

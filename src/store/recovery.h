@@ -1,9 +1,10 @@
-// Opening a pool: superblock, catalog, extent table, journal, scratch; then the layers' indexes and the
-// allocators from what these say. Internal.
+// Opening a pool: superblock, catalog, extent table, journal, scratch; then the layers' indexes and
+// the allocators from what these say. Internal.
 //
-// Nothing is changed on the device before everything has been read and understood. Then: flush (what a
-// dead process wrote is durable before anything says that it is valid), one batch with every slot that
-// the newest batch or the scratch log left in doubt, and the superblock of the new open.
+// Nothing is changed on the device before everything has been read and understood. Then: flush
+// (what a dead process wrote is durable before anything says that it is valid), one batch with
+// every slot that the newest batch or the scratch log left in doubt, and the superblock of the new
+// open.
 #pragma once
 
 #include <memory>

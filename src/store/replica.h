@@ -37,7 +37,8 @@ struct Replica {
   absl::flat_hash_set<uint64_t> stamped_captured;
   bool stamps_lost = false;  // the scratch area could not hold them
 
-  // Writes under way by the parity of the tick in which they began: a zone is not idle before these end.
+  // Writes under way by the parity of the tick in which they began: a zone is not idle before these
+  // end.
   std::array<uint64_t, 2> writing{};
   uint64_t operations = 0;  // under way
   bool removed = false;

@@ -54,7 +54,8 @@ uint64_t ReplicaStore::size_blocks() const { return replica_->size_blocks; }
 io::Task<Result<void>> ReplicaStore::write(WriteAt at, ConstBuffer data) {
   CO_TRY(check_range(pool_, *replica_, at.range));
   if (at.range.count > kWriteBlocksMax || data.size() != at.range.bytes()) {
-    co_return fail(Code::kInvalidArgument, "a write has at most 16 MiB, and data for all its blocks");
+    co_return fail(Code::kInvalidArgument,
+                   "a write has at most 16 MiB, and data for all its blocks");
   }
   if (at.range.count == 0) co_return Result<void>{};
   Operation operation(pool_, *replica_, true);

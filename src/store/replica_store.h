@@ -1,11 +1,13 @@
-// Durable copy of one volume in one pool. Knows nothing of peers, of the meaning of epochs, or of etcd.
+// Durable copy of one volume in one pool. Knows nothing of peers, of the meaning of epochs, or of
+// etcd.
 //
 // Threading: every method on the loop that owns the pool. Ownership: belongs to its Pool.
-// Order: two operations on the same block that overlap in time have no order; the caller orders them
-// (R6). Any others may run at once.
+// Order: two operations on the same block that overlap in time have no order; the caller orders
+// them (R6). Any others may run at once.
 // Crash rule, process: what write() and zero() returned for is there after kill -9 (Scratch).
-// Crash rule, power: what they returned for before a completed flush() began is there after power loss;
-// a block written since reads as before, as after, or (torn by the device) as a mixture of 512-byte parts.
+// Crash rule, power: what they returned for before a completed flush() began is there after power
+// loss; a block written since reads as before, as after, or (torn by the device) as a mixture of
+// 512-byte parts.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +31,8 @@ struct View {
   static View top() { return {}; }
 };
 
-// What a write is part of. `generation` is stamped on the dirty map; `seq` is listed as recent until
-// known_everywhere() passes it. seq 0: not listed (resync and rebuild).
+// What a write is part of. `generation` is stamped on the dirty map; `seq` is listed as recent
+// until known_everywhere() passes it. seq 0: not listed (resync and rebuild).
 struct WriteAt {
   BlockRange range;
   Generation generation;
@@ -55,31 +57,32 @@ class ReplicaStore {
   VolumeId volume() const;
   uint64_t size_blocks() const;
 
-  // Writes whole blocks to the top. The first write into a zone since it was clean makes an intent durable
-  // first. kNoSpace (nothing changed), kIoError (the blocks' contents are unknown), kOutOfRange.
+  // Writes whole blocks to the top. The first write into a zone since it was clean makes an intent
+  // durable first. kNoSpace (nothing changed), kIoError (the blocks' contents are unknown),
+  // kOutOfRange.
   io::Task<Result<void>> write(WriteAt at, ConstBuffer data);
-  // Blocks read as zeros afterwards. Frees what nothing else needs and allocates nothing but, where a
-  // frozen layer has data below, a hole slot; kNoSpace when those are used up.
+  // Blocks read as zeros afterwards. Frees what nothing else needs and allocates nothing but, where
+  // a frozen layer has data below, a hole slot; kNoSpace when those are used up.
   io::Task<Result<void>> zero(WriteAt at);
   // Blocks never written read as zeros. kNotFound for an unknown snapshot; kIoError, kCorrupt.
   io::Task<Result<void>> read(View view, BlockRange range, MutableBuffer into);
   // Flushes the whole pool: one flush serves all who wait for it.
   io::Task<Result<void>> flush();
 
-  // The stored epoch. set_epoch() makes a higher one durable before it returns (R4); the list of recent
-  // writes stays. kStaleEpoch when it would go down.
+  // The stored epoch. set_epoch() makes a higher one durable before it returns (R4); the list of
+  // recent writes stays. kStaleEpoch when it would go down.
   Epoch epoch() const;
   io::Task<Result<void>> set_epoch(Epoch epoch);
 
-  // Recent writes (R7): those begun and not yet known to be on every member. In Scratch: a killed process
-  // loses none. `recent_lost` is set after a power loss, until clear_recent().
+  // Recent writes (R7): those begun and not yet known to be on every member. In Scratch: a killed
+  // process loses none. `recent_lost` is set after a power loss, until clear_recent().
   std::vector<core::RecentWrite> recent() const;
   bool recent_lost() const;
   void known_everywhere(Seq through);  // every seq up to this one is on every member
   void clear_recent();                 // all members are equal: a takeover has ended
 
-  // Dirty map (R8, R9): for each 1 MiB region the generation of its last write. After an unclean stop the
-  // regions of every open intent zone count as of the highest generation known.
+  // Dirty map (R8, R9): for each 1 MiB region the generation of its last write. After an unclean
+  // stop the regions of every open intent zone count as of the highest generation known.
   Generation generation() const;  // highest ever stamped or set
   void set_generation(Generation generation);
   std::vector<uint64_t> dirty_regions(Generation at_or_above) const;  // region numbers, sorted
@@ -88,27 +91,31 @@ class ReplicaStore {
   // Regions in open intent zones: what may differ between members after a power loss.
   std::vector<uint64_t> intent_regions() const;
 
-  // Snapshots. freeze(): everything written so far becomes the snapshot, durably, before it returns; no
-  // write or zero may be under way. O(1) but for the flush. kAlreadyExists for a known id.
+  // Snapshots. freeze(): everything written so far becomes the snapshot, durably, before it
+  // returns; no write or zero may be under way. O(1) but for the flush. kAlreadyExists for a known
+  // id.
   io::Task<Result<void>> freeze(SnapshotId id);
   // Oldest first.
   std::vector<SnapshotId> snapshots() const;
-  // Merges the snapshot's layer into its only child, in the background of other I/O; returns when durable.
-  // After a crash it goes on at the next open. kBusy while a clone is based on it. kNotFound.
+  // Merges the snapshot's layer into its only child, in the background of other I/O; returns when
+  // durable. After a crash it goes on at the next open. kBusy while a clone is based on it.
+  // kNotFound.
   io::Task<Result<void>> delete_snapshot(SnapshotId id);
-  // The top becomes what the snapshot holds; newer snapshots stay. No write or zero may be under way.
+  // The top becomes what the snapshot holds; newer snapshots stay. No write or zero may be under
+  // way.
   io::Task<Result<void>> restore(SnapshotId id);
 
   // Grows the volume (blocks beyond the old end read as zeros). kInvalidArgument when smaller.
   io::Task<Result<void>> resize(uint64_t size_blocks);
 
-  // For rebuild and resync of layers: the next run of blocks at or after `from` that have data (or a hole
-  // over data) in the view's own layer chain but not in that of `base`; base none: in no layer at all.
-  // Empty range at the end. At most `count_max` blocks.
+  // For rebuild and resync of layers: the next run of blocks at or after `from` that have data (or
+  // a hole over data) in the view's own layer chain but not in that of `base`; base none: in no
+  // layer at all. Empty range at the end. At most `count_max` blocks.
   BlockRange next_changed(View view, std::optional<View> base, uint64_t from,
-                                  uint32_t count_max) const;
+                          uint32_t count_max) const;
 
-  // Opaque bytes of the volume's metadata record (R11), durable when set_record() returns. Limit: 64 KiB.
+  // Opaque bytes of the volume's metadata record (R11), durable when set_record() returns. Limit:
+  // 64 KiB.
   const std::string& record() const;
   io::Task<Result<void>> set_record(std::string record);
 

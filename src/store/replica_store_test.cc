@@ -1,4 +1,5 @@
-// One replica: usage, changed blocks, intents, dirty regions, recent writes, and what its I/O costs.
+// One replica: usage, changed blocks, intents, dirty regions, recent writes, and what its I/O
+// costs.
 #include "store/replica_store.h"
 
 #include <gmock/gmock.h>
@@ -10,10 +11,10 @@
 namespace cleat::store {
 namespace {
 
-using testing::FixtureOptions;
-using testing::PoolFixture;
 using ::testing::ElementsAre;
+using testing::FixtureOptions;
 using ::testing::IsEmpty;
+using testing::PoolFixture;
 using Values = std::vector<uint64_t>;
 
 constexpr uint64_t kVolume = 100;
@@ -272,7 +273,9 @@ io::Task<void> read_one(ReplicaStore* store, AlignedBuffer& into, bool& done) {
 // No volume ever sees another's data, also not by a read that was slow.
 TEST_F(ReplicaStoreTest, AFreedExtentIsNotUsedAgainUnderARead) {
   ReplicaStore* other = f.create(200, 100000);
-  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) { return op == sim::DiskOp::kGrow; };
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) {
+    return op == sim::DiskOp::kGrow;
+  };
   ASSERT_TRUE(f.write(v, 0, {1}));
   ASSERT_TRUE(f.flush(v));
   f.disk().faults().latency_min = f.disk().faults().latency_max = 1s;
@@ -356,7 +359,8 @@ io::Task<void> write_one(ReplicaStore* store, uint64_t block, size_t& done) {
 }
 
 // Far more new extents than the journal can take at once: writers wait for flush and checkpoint.
-// Regression: the flush that the journal begins by itself sealed a slot in the middle of its change.
+// Regression: the flush that the journal begins by itself sealed a slot in the middle of its
+// change.
 TEST_F(ReplicaStoreTest, AFullJournalMakesWritersWaitNotFail) {
   size_t done = 0;
   for (uint64_t i = 0; i < 1000; ++i) f.loop().spawn(write_one(v, i * kBlocksPerExtent, done));

@@ -73,8 +73,8 @@ void ScratchLog::start(uint64_t salt, uint64_t open_count) {
   HalfHeader headers[2];
   for (int index = 0; index < 2; ++index) {
     std::memcpy(&headers[index], half(index), sizeof(HalfHeader));
-    bool valid = headers[index].magic == kScratchMagic &&
-                 headers[index].check == headers[index].expected();
+    bool valid =
+        headers[index].magic == kScratchMagic && headers[index].check == headers[index].expected();
     if (!valid) headers[index].fill_count = 0;
   }
   active_ = headers[0].fill_count >= headers[1].fill_count ? 0 : 1;
@@ -114,7 +114,8 @@ void ScratchLog::append(ScratchRecord record) {
   if (!started_) return;
   if (used_ + sizeof(record) > half_bytes_) {
     refill();
-    // What the record says is in the live state that the new half begins with, or is said again here.
+    // What the record says is in the live state that the new half begins with, or is said again
+    // here.
   }
   record.grouped = grouping_ && !filling_ ? 1 : 0;
   record.check = check_of(record, seed_, used_);

@@ -1,5 +1,6 @@
-// A log in memory that outlives the process (docs/formats/scratch.md): what completed writes have changed
-// and no flush has made durable yet, the recent writes, and the stamps that the catalog lacks.
+// A log in memory that outlives the process (docs/formats/scratch.md): what completed writes have
+// changed and no flush has made durable yet, the recent writes, and the stamps that the catalog
+// lacks.
 //
 // Two halves. One takes the records; when it is full the live state is written into the other. Each
 // record carries a check seeded with its half's header and its offset, so the remains of an earlier
@@ -41,9 +42,9 @@ struct ScratchRecord {
   uint32_t check = 0;
   ScratchType type{};
   uint16_t version = 1;
-  uint32_t count = 0;   // kRecent: blocks
-  uint32_t grouped = 0; // 1: counts only if a kGroupEnd follows
-  uint64_t subject = 0; // volume; kSlot: seal
+  uint32_t count = 0;    // kRecent: blocks
+  uint32_t grouped = 0;  // 1: counts only if a kGroupEnd follows
+  uint64_t subject = 0;  // volume; kSlot: seal
   uint64_t a = 0;
   uint64_t b = 0;
 };
@@ -58,7 +59,8 @@ class ScratchLog {
   bool enabled() const { return half_bytes_ != 0; }
   size_t half_records() const { return half_bytes_ / sizeof(ScratchRecord); }
 
-  // The records that the open numbered `open_count` of this pool left; kNotFound when there are none.
+  // The records that the open numbered `open_count` of this pool left; kNotFound when there are
+  // none.
   Result<std::vector<ScratchRecord>> load(uint64_t salt, uint64_t open_count) const;
 
   // `dump` writes the whole live state through append(); it is called for each new fill.
@@ -91,7 +93,9 @@ class ScratchLog {
   void begin_group();
   void end_group();
   void refill();
-  std::byte* half(int index) const { return memory_.data() + static_cast<size_t>(index) * half_bytes_; }
+  std::byte* half(int index) const {
+    return memory_.data() + static_cast<size_t>(index) * half_bytes_;
+  }
 
   std::unique_ptr<io::Scratch> scratch_;
   MutableBuffer memory_;
@@ -109,6 +113,8 @@ class ScratchLog {
 };
 
 SlotState scratch_slot_state(const ScratchRecord& record);
-inline uint32_t scratch_slot(const ScratchRecord& record) { return static_cast<uint32_t>(record.a); }
+inline uint32_t scratch_slot(const ScratchRecord& record) {
+  return static_cast<uint32_t>(record.a);
+}
 
 }  // namespace cleat::store

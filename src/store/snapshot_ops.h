@@ -1,4 +1,5 @@
-// Freeze, restore, clone, removal: what changes the tree of layers. One at a time in a pool. Internal.
+// Freeze, restore, clone, removal: what changes the tree of layers. One at a time in a pool.
+// Internal.
 // Contracts: ReplicaStore and Pool.
 #pragma once
 

@@ -67,7 +67,8 @@ io::Task<Result<void>> Space::wait_for(uint32_t count) {
   bool flushed = false;
   while (!has(count)) {
     CO_TRY(pool_.usable());
-    if (free_bytes() >= pool_.options.reserve_bytes + count * kExtentSize && (growing_ || can_grow())) {
+    if (free_bytes() >= pool_.options.reserve_bytes + count * kExtentSize &&
+        (growing_ || can_grow())) {
       grow_ahead();
       if (growing_) {
         co_await changed_.wait();

@@ -1,5 +1,5 @@
-// How much of the pool may be allocated: grows the pool file ahead of need, in zeroed slabs, and keeps
-// the reserve.
+// How much of the pool may be allocated: grows the pool file ahead of need, in zeroed slabs, and
+// keeps the reserve.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class Space {
   uint64_t used_bytes() const;
   uint64_t free_bytes() const { return capacity_bytes() - used_bytes(); }
 
-  // Waits until `count` extents can be allocated. kNoSpace: not by growing nor by what is about to be freed,
-  // or not without the reserve.
+  // Waits until `count` extents can be allocated. kNoSpace: not by growing nor by what is about to
+  // be freed, or not without the reserve.
   io::Task<Result<void>> wait_for(uint32_t count);
   bool has(uint32_t count) const;
   // Begins to grow in the background when little is left.
@@ -38,8 +38,8 @@ class Space {
   PoolCore& pool_;
   io::WaitQueue changed_;
   bool growing_ = false;
-  bool cannot_grow_ = false;     // a device of fixed size
-  TimePoint retry_at_{};         // after the filesystem was full
+  bool cannot_grow_ = false;  // a device of fixed size
+  TimePoint retry_at_{};      // after the filesystem was full
 };
 
 }  // namespace cleat::store

@@ -46,17 +46,17 @@ struct Geometry {
 Result<Geometry> plan_geometry(uint64_t pool_bytes, uint64_t journal_bytes);
 
 struct Superblock {
-  uint64_t write_count = 0;      // of this superblock: the higher of two valid copies counts
+  uint64_t write_count = 0;  // of this superblock: the higher of two valid copies counts
   uint64_t cluster = 0;
   uint64_t node = 0;
   uint64_t pool = 0;
-  uint64_t salt = 0;             // random at format: seeds every check in the pool
-  uint64_t open_count = 0;       // of this pool: ties a scratch area to one open
-  uint64_t tail_sequence = 0;    // of the oldest batch that the table and catalog may lack
-  uint64_t tail_position = 0;    // its place in the ring, in bytes
-  uint64_t complete_through = 0; // every batch up to this one is complete, data included
-  uint64_t catalog_count = 0;    // the newest catalog image is at least this one
-  bool clean = false;            // closed in order: no scratch, no recent writes to lose
+  uint64_t salt = 0;              // random at format: seeds every check in the pool
+  uint64_t open_count = 0;        // of this pool: ties a scratch area to one open
+  uint64_t tail_sequence = 0;     // of the oldest batch that the table and catalog may lack
+  uint64_t tail_position = 0;     // its place in the ring, in bytes
+  uint64_t complete_through = 0;  // every batch up to this one is complete, data included
+  uint64_t catalog_count = 0;     // the newest catalog image is at least this one
+  bool clean = false;             // closed in order: no scratch, no recent writes to lose
   Geometry geometry;
 };
 

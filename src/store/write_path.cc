@@ -41,7 +41,8 @@ enum class Wait : uint8_t { kNone, kUnlock, kGate, kMark, kJournal, kSpace };
 Wait obstacle(PoolCore& pool, Replica& replica, BlockRange range, Plan& plan) {
   plan.missing = 0;
   bool adds = false;
-  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1); ++logical) {
+  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1);
+       ++logical) {
     if (pool.is_locked(*replica.top, logical)) return Wait::kUnlock;
     uint32_t mask = mask_in(range, logical);
     uint32_t slot = replica.top->extents.find(logical);
@@ -65,14 +66,9 @@ Wait obstacle(PoolCore& pool, Replica& replica, BlockRange range, Plan& plan) {
 
 io::Task<Result<void>> overcome(PoolCore& pool, Wait wait, uint32_t missing) {
   switch (wait) {
-    case Wait::kNone:
-      break;
-    case Wait::kUnlock:
-      co_await pool.unlocked.wait();
-      break;
-    case Wait::kGate:
-      co_await pool.journal.wait_changed();
-      break;
+    case Wait::kNone: break;
+    case Wait::kUnlock: co_await pool.unlocked.wait(); break;
+    case Wait::kGate: co_await pool.journal.wait_changed(); break;
     case Wait::kMark: {
       Result<void> marked = co_await pool.journal.mark();
       CO_TRY(marked);
@@ -106,7 +102,8 @@ void add_run(PoolCore& pool, Plan& plan, Part& part) {
 // Takes the slots. Nothing stands in the way.
 void claim(PoolCore& pool, Replica& replica, BlockRange range, Plan& plan) {
   uint32_t buffer_block = 0;
-  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1); ++logical) {
+  for (uint32_t logical = extent_of(range.first); logical <= extent_of(range.end() - 1);
+       ++logical) {
     Part part;
     part.logical = logical;
     part.mask = mask_in(range, logical);
@@ -153,8 +150,8 @@ Result<void> settle(PoolCore& pool, Plan& plan, ConstBuffer data) {
       pool.journal.made_valid(part.slot, part.mask, data.data() + part.buffer_block * kBlockSize);
     } else {
       result = done;
-      // The blocks hold anything now. Those that no flush covered read as before the first write; a bit
-      // that only a check could prove would show another volume's old data after a power loss.
+      // The blocks hold anything now. Those that no flush covered read as before the first write; a
+      // bit that only a check could prove would show another volume's old data after a power loss.
       const Journal::PendingSlot* p = pool.journal.pending(part.slot);
       if (p != nullptr) pool.set_bits(part.slot, entry.bits & ~(p->fresh & part.mask));
     }
@@ -168,7 +165,8 @@ Result<void> settle(PoolCore& pool, Plan& plan, ConstBuffer data) {
 // The common case: blocks of one extent, all valid, nothing unflushed about them.
 uint32_t in_place_slot(PoolCore& pool, Replica& replica, BlockRange range) {
   uint32_t logical = extent_of(range.first);
-  if (logical != extent_of(range.end() - 1) || pool.is_locked(*replica.top, logical)) return kNoSlot;
+  if (logical != extent_of(range.end() - 1) || pool.is_locked(*replica.top, logical))
+    return kNoSlot;
   uint32_t slot = replica.top->extents.find(logical);
   if (slot == kNoSlot) return kNoSlot;
   uint32_t mask = mask_in(range, logical);
@@ -179,8 +177,7 @@ uint32_t in_place_slot(PoolCore& pool, Replica& replica, BlockRange range) {
 io::Task<Result<void>> write_in_place(PoolCore& pool, uint32_t slot, BlockRange range,
                                       ConstBuffer data) {
   ++pool.table[slot].users;
-  uint64_t offset =
-      pool.geometry.extent_offset(slot) + range.first % kBlocksPerExtent * kBlockSize;
+  uint64_t offset = pool.geometry.extent_offset(slot) + range.first % kBlocksPerExtent * kBlockSize;
   Result<void> done = co_await pool.disk->write(offset, data, io::WriteMode::kCached);
   --pool.table[slot].users;
   pool.journal.data_written();
@@ -190,7 +187,8 @@ io::Task<Result<void>> write_in_place(PoolCore& pool, uint32_t slot, BlockRange 
   co_return done;
 }
 
-io::Task<Result<void>> write_planned(PoolCore& pool, Replica& replica, WriteAt at, ConstBuffer data) {
+io::Task<Result<void>> write_planned(PoolCore& pool, Replica& replica, WriteAt at,
+                                     ConstBuffer data) {
   Plan plan;
   for (;;) {
     Wait wait = obstacle(pool, replica, at.range, plan);
@@ -245,7 +243,8 @@ void note_write(PoolCore& pool, Replica& replica, const WriteAt& at) {
   replica.recent.add(write);
 }
 
-io::Task<Result<void>> write_blocks(PoolCore& pool, Replica& replica, WriteAt at, ConstBuffer data) {
+io::Task<Result<void>> write_blocks(PoolCore& pool, Replica& replica, WriteAt at,
+                                    ConstBuffer data) {
   if (!replica.intents.covers(at.range)) {
     Result<void> intents = co_await open_intents(pool, replica, at.range);
     CO_TRY(intents);

@@ -5,7 +5,7 @@ set -euo pipefail
 source "$CLEAT_ROOT/tools/lib.sh"
 
 build=$CLEAT_ROOT/build/asan
-modules='common|core|io|wire|store|engine|fuse|nbd|frontend|keeper'
+modules='common|core|io|wire|fuse|nbd|frontend'
 
 cmake_configure asan
 mapfile -t programs < <(ninja -C "$build" -t targets all |

@@ -69,6 +69,48 @@ void CrashRun::look() {
   }
 }
 
+namespace {
+
+io::Task<void> open_into(sim::SimulatedLoop& loop, std::unique_ptr<io::Disk> disk,
+                         std::unique_ptr<io::Scratch> scratch,
+                         std::optional<Result<std::unique_ptr<Pool>>>& out) {
+  OpenOptions options;
+  options.reserve_bytes = 0;
+  out.emplace(co_await Pool::open(loop, std::move(disk), std::move(scratch), options));
+}
+
+// Opens the pool and ends that, or the open pool, after some steps. Gives the worse of both crashes.
+CrashKind crash_in_recovery(CrashKind kind, Random& random, std::shared_ptr<sim::Medium>& medium,
+                            std::vector<std::byte>& scratch) {
+  sim::SimulatedLoop loop(random());
+  auto disk = std::make_unique<sim::SimulatedDisk>(loop, medium);
+  sim::SimulatedDisk* handle = disk.get();
+  std::unique_ptr<sim::SimulatedScratch> area;
+  if (!scratch.empty()) area = std::make_unique<sim::SimulatedScratch>(scratch);
+  sim::SimulatedScratch* memory = area.get();
+  std::optional<Result<std::unique_ptr<Pool>>> opened;
+  loop.spawn(open_into(loop, std::move(disk), std::move(area), opened));
+  for (uint64_t steps = random.below(60); steps > 0 && !opened; --steps) loop.step();
+  bool failed = opened && !*opened;
+  EXPECT_FALSE(failed) << "recovery: " << to_string(opened->error());
+  if (failed) return kind;
+  if (memory != nullptr) scratch = memory->contents();
+  auto left = std::make_shared<sim::Medium>(*medium);
+  handle->cut();
+  loop.run();
+  medium = left;
+  if (kind == CrashKind::kPower || random.chance(0.3)) {
+    // What the recovery did not flush may be lost, and scratch is.
+    medium->crash(sim::keep_random(random()));
+    std::fill(scratch.begin(), scratch.end(), std::byte{0});
+    return CrashKind::kPower;
+  }
+  medium->kill_process(sim::keep_random(random()));
+  return kind;
+}
+
+}  // namespace
+
 void CrashRun::try_crash(CrashKind kind, uint64_t seed) {
   Random random(seed);
   auto medium = std::make_shared<sim::Medium>(*fixture_->medium());
@@ -85,46 +127,8 @@ void CrashRun::try_crash(CrashKind kind, uint64_t seed) {
   } else {
     medium->kill_process(policy);
   }
-  // A recovery that is itself cut short, then a whole one.
-  bool twice = false;
-  if (random.chance(options_.crash_in_recovery)) {
-    twice = true;
-    PoolFixture first({.seed = random()}, medium, scratch);
-    auto disk = std::make_unique<sim::SimulatedDisk>(first.loop(), medium);
-    auto* handle = disk.get();
-    std::unique_ptr<sim::SimulatedScratch> area;
-    if (!scratch.empty()) area = std::make_unique<sim::SimulatedScratch>(scratch);
-    auto* memory = area.get();
-    std::optional<Result<std::unique_ptr<Pool>>> opened;
-    struct Opener {
-      static io::Task<void> run(sim::SimulatedLoop& loop, std::unique_ptr<io::Disk> d,
-                                std::unique_ptr<io::Scratch> s,
-                                std::optional<Result<std::unique_ptr<Pool>>>& out) {
-        OpenOptions options;
-        options.reserve_bytes = 0;
-        out.emplace(co_await Pool::open(loop, std::move(d), std::move(s), options));
-      }
-    };
-    first.loop().spawn(Opener::run(first.loop(), std::move(disk), std::move(area), opened));
-    for (uint64_t steps = random.below(60); steps > 0 && !opened; --steps) first.loop().step();
-    bool alive = !opened || *opened;
-    if (alive && memory != nullptr && !opened) scratch = memory->contents();
-    if (opened && *opened && memory != nullptr) scratch = memory->contents();
-    auto again = std::make_shared<sim::Medium>(*medium);
-    if (!opened) handle->cut();
-    if (opened && *opened) handle->cut();
-    first.loop().run();
-    opened.reset();
-    medium = again;
-    if (kind == CrashKind::kPower || random.chance(0.3)) {
-      // The power goes in the middle of it: what the recovery did not flush may be lost.
-      if (kind == CrashKind::kProcess) kind = CrashKind::kPower;
-      medium->crash(sim::keep_random(random()));
-      std::fill(scratch.begin(), scratch.end(), std::byte{0});
-    } else {
-      medium->kill_process(sim::keep_random(random()));
-    }
-  }
+  bool twice = random.chance(options_.crash_in_recovery);
+  if (twice) kind = crash_in_recovery(kind, random, medium, scratch);
   FixtureOptions pool = options_.pool;
   pool.seed = random();
   PoolFixture copy(pool, medium, scratch);
@@ -142,7 +146,8 @@ void CrashRun::try_crash(CrashKind kind, uint64_t seed) {
   after_recovery(copy, model);
 }
 
-// The recovered pool works: new data goes only where nobody's data is, and it survives another crash.
+// The recovered pool works: new data goes only where nobody's data is, and it survives another
+// crash.
 void CrashRun::after_recovery(PoolFixture& copy, StoreModel& model) {
   uint64_t value = last_value_ + 1000000;
   for (auto& [id, v] : model.volumes) {
@@ -226,7 +231,8 @@ bool CrashRun::claim(uint64_t volume, BlockRange& range) {
   return true;
 }
 
-void CrashRun::begin_change(uint64_t volume, BlockRange range, const std::vector<uint64_t>& values) {
+void CrashRun::begin_change(uint64_t volume, BlockRange range,
+                            const std::vector<uint64_t>& values) {
   VolumeModel& v = model_.volumes.at(volume);
   ++model_.now;
   for (uint32_t i = 0; i < range.count; ++i) {
@@ -327,9 +333,9 @@ io::Task<void> CrashRun::read(uint64_t volume) {
   for (uint32_t i = 0; i < range.count; ++i) {
     Content seen = content_of(data.span().subspan(i * kBlockSize, kBlockSize));
     // Written meanwhile: no order.
-    bool changed = view.snapshot == SnapshotId{} &&
-                   (now->second.top[range.first + i].running() ||
-                    now->second.top[range.first + i].current() != before[i]);
+    bool changed =
+        view.snapshot == SnapshotId{} && (now->second.top[range.first + i].running() ||
+                                          now->second.top[range.first + i].current() != before[i]);
     if (!changed) {
       EXPECT_EQ(seen, before[i]) << "seed " << seed_ << " volume " << volume << " block "
                                  << range.first + i << ": " << describe(seen) << " instead of "
@@ -468,7 +474,8 @@ io::Task<void> CrashRun::clone(uint64_t volume) {
   auto contents = model_.volumes.at(volume).snapshots.at(*snapshot);
   contents.resize(model_.volumes.at(volume).top.size(), uniform(0));
   for (const Content& content : contents) v.top.emplace_back(content);
-  auto made = co_await fixture_->pool().clone(VolumeId(id), VolumeId(volume), SnapshotId(*snapshot));
+  auto made =
+      co_await fixture_->pool().clone(VolumeId(id), VolumeId(volume), SnapshotId(*snapshot));
   if (stopping_) co_return;
   if (!made) {
     // A deletion of the snapshot, or a removal, won.

@@ -1,5 +1,6 @@
-// Random work on a pool by several workers at once, looked at through crashes: at chosen moments the disk
-// and the scratch memory are copied, the copy crashes, is opened, and is compared with the model.
+// Random work on a pool by several workers at once, looked at through crashes: at chosen moments
+// the disk and the scratch memory are copied, the copy crashes, is opened, and is compared with the
+// model.
 #pragma once
 
 #include <memory>
@@ -14,16 +15,17 @@ namespace cleat::store::testing {
 struct CrashRunOptions {
   FixtureOptions pool;
   size_t workers = 4;
-  size_t operations = 60;         // of each worker, in each life
+  size_t operations = 60;  // of each worker, in each life
   size_t lives = 3;
-  uint64_t size_blocks = 160;     // of each volume
+  uint64_t size_blocks = 160;  // of each volume
   size_t volumes_max = 3;
   size_t snapshots_max = 4;
-  double look = 0.02;             // chance that an event of the disk is looked at
-  size_t policies = 3;            // crashes tried at each look
-  double crash_in_recovery = 0.1; // chance that an event of a recovery is looked at too
-  uint64_t extents_max = 0;       // the filesystem holds no more: extents are soon used again. 0: no limit
-  bool structure = true;          // snapshots, clones, creation, removal
+  double look = 0.02;              // chance that an event of the disk is looked at
+  size_t policies = 3;             // crashes tried at each look
+  double crash_in_recovery = 0.1;  // chance that an event of a recovery is looked at too
+  uint64_t extents_max =
+      0;                  // the filesystem holds no more: extents are soon used again. 0: no limit
+  bool structure = true;  // snapshots, clones, creation, removal
 };
 
 class CrashRun {
@@ -66,8 +68,8 @@ class CrashRun {
   SnapshotId snapshot_id(uint64_t number) { return SnapshotId(number); }
 
   struct Activity {
-    size_t changing = 0;     // writes and zeros under way
-    bool structural = false; // an operation that others must keep away from
+    size_t changing = 0;      // writes and zeros under way
+    bool structural = false;  // an operation that others must keep away from
     bool deleting = false;
     uint64_t seq = 0;
   };

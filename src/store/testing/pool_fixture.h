@@ -96,11 +96,11 @@ class PoolFixture {
     end_process();
     medium_->kill_process(policy);
   }
-
   // --- what a test does with a replica, each run to its end
   Result<void> write(ReplicaStore* store, uint64_t first, const std::vector<uint64_t>& values,
                      uint64_t seq = 0, uint64_t generation = 1);
-  Result<void> zero(ReplicaStore* store, BlockRange range, uint64_t seq = 0, uint64_t generation = 1) {
+  Result<void> zero(ReplicaStore* store, BlockRange range, uint64_t seq = 0,
+                    uint64_t generation = 1) {
     return loop_.wait(store->zero({range, Generation(generation), Seq(seq)}));
   }
   Result<void> flush(ReplicaStore* store) { return loop_.wait(store->flush()); }
@@ -141,7 +141,7 @@ class PoolFixture {
   sim::SimulatedScratch* scratch_ = nullptr;
 };
 
-// A block of one value: every 512-byte sector says which, so that a mixture is seen. 0 is a block of zeros.
+// A block of one value: every 512-byte sector says which, so a mixture is seen. 0: a block of zeros.
 inline constexpr uint64_t kTorn = UINT64_MAX;
 
 inline void fill_block(MutableBuffer block, uint64_t value) {

@@ -59,7 +59,8 @@ std::vector<Content> VolumeModel::contents() const {
 
 namespace {
 
-std::vector<Content> read_all(PoolFixture& f, ReplicaStore* store, View view, uint64_t size_blocks) {
+std::vector<Content> read_all(PoolFixture& f, ReplicaStore* store, View view,
+                              uint64_t size_blocks) {
   BlockRange range{0, static_cast<uint32_t>(size_blocks)};
   AlignedBuffer data(range.bytes());
   Result<void> done = f.loop().wait(store->read(view, range, data.span()));

@@ -1,5 +1,5 @@
-// What a pool must hold, kept outside of it: for each block what it reads as, and what else it may read
-// as after a crash now.
+// What a pool must hold, kept outside of it: for each block what it reads as, and what else it may
+// read as after a crash now.
 #pragma once
 
 #include <array>
@@ -58,7 +58,7 @@ struct VolumeModel {
   std::map<uint64_t, std::vector<Content>> snapshots;
   uint64_t epoch = 0;
   uint64_t epoch_wanted = 0;
-  std::map<uint64_t, BlockRange> recent;  // by seq: begun, not known to be everywhere
+  std::map<uint64_t, BlockRange> recent;       // by seq: begun, not known to be everywhere
   std::map<uint64_t, BlockRange> recent_done;  // of those, completed
 
   // What is under way, and may have happened or not.
@@ -77,8 +77,8 @@ struct StoreModel {
   uint64_t now = 0;  // counts begins and ends
 };
 
-// Compares an open pool with the model after a crash, by EXPECT, and takes over what it found: the model
-// is then that of a pool that was just opened.
+// Compares an open pool with the model after a crash, by EXPECT, and takes over what it found: the
+// model is then that of a pool that was just opened.
 void check_and_adopt(PoolFixture& fixture, StoreModel& model, CrashKind kind);
 
 }  // namespace cleat::store::testing
