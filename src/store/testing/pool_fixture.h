@@ -96,7 +96,6 @@ class PoolFixture {
     end_process();
     medium_->kill_process(policy);
   }
-  // --- what a test does with a replica, each run to its end
   Result<void> write(ReplicaStore* store, uint64_t first, const std::vector<uint64_t>& values,
                      uint64_t seq = 0, uint64_t generation = 1);
   Result<void> zero(ReplicaStore* store, BlockRange range, uint64_t seq = 0,
@@ -141,7 +140,7 @@ class PoolFixture {
   sim::SimulatedScratch* scratch_ = nullptr;
 };
 
-// A block of one value: every 512-byte sector says which, so a mixture is seen. 0: a block of zeros.
+// A block of one value: every 512-byte sector says which, so a mixture is seen. 0: zeros.
 inline constexpr uint64_t kTorn = UINT64_MAX;
 
 inline void fill_block(MutableBuffer block, uint64_t value) {
