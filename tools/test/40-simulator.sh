@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The simulator: fixed seeds, and the planted bugs that it finds within them. tools/soak runs fresh ones.
+# The simulator: fixed seeds, and the planted bugs it finds within them. tools/soak runs fresh ones.
 set -euo pipefail
 "$CLEAT_BUILD/bin/cleat-sim" --first-seed 1 --seeds 100
 for bug in acknowledge-early ignore-errors forget-dirty lose-recent lie-about-removal; do

@@ -79,7 +79,8 @@ io::Task<void> open_into(sim::SimulatedLoop& loop, std::unique_ptr<io::Disk> dis
   out.emplace(co_await Pool::open(loop, std::move(disk), std::move(scratch), options));
 }
 
-// Opens the pool and ends that, or the open pool, after some steps. Gives the worse of both crashes.
+// Opens the pool and ends that, or the open pool, after some steps. Gives the worse of both
+// crashes.
 CrashKind crash_in_recovery(CrashKind kind, Random& random, std::shared_ptr<sim::Medium>& medium,
                             std::vector<std::byte>& scratch) {
   sim::SimulatedLoop loop(random());
