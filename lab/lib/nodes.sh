@@ -129,6 +129,17 @@ wait_answering() {
   node_pid "$1" >/dev/null || die "$1 died: $(tail -n 1 "$(node_dir "$1")/node.log")"
 }
 
+# A node serves before it has joined: everybody must see everybody online.
+wait_until_all_known() {
+  local name=$1 other deadline=$((SECONDS + 60))
+  for other in $(node_names); do
+    until enter_node "$name" cleat node list 2>/dev/null | grep -q " $other .*online"; do
+      [ "$SECONDS" -lt "$deadline" ] || die "$name does not see $other online"
+      sleep 0.2
+    done
+  done
+}
+
 create_pool() {
   local name=$1
   [ ! -e "$(node_dir "$name")/lib/pool" ] || return 0
