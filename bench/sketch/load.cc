@@ -17,16 +17,22 @@ namespace {
 
 constexpr uint64_t kFillBytes = 1u << 20;
 constexpr size_t kRoundTripBytes = 4096;
+constexpr uint64_t kSeedStep = 0xbf58476d1ce4e5b9;
 
 // Keeps `depth` I/Os going and notes how long each took.
 class Generator {
  public:
   Generator(Target& target, const Workload& workload, double seconds)
       : target_(target), workload_(workload), slots_(workload.depth) {
-    blocks_ = target.size_bytes() / workload.bytes;
+    uint64_t bytes = workload.range_bytes == 0
+                         ? target.size_bytes()
+                         : std::min(workload.range_bytes, target.size_bytes());
+    blocks_ = bytes / workload.bytes;
+    random_ += workload.seed * kSeedStep;
     if (blocks_ < workload.depth) die("the file is too small for " + workload.name);
     latencies_ns_.reserve(1u << 20);
     start_ns_ = now_ns();
+    last_done_ns_ = start_ns_;
     stop_ns_ = start_ns_ + static_cast<uint64_t>(seconds * 1e9);
     for (Slot& slot : slots_) slot.memory = aligned_memory(workload.bytes);
   }
@@ -36,7 +42,7 @@ class Generator {
 
   void run(Ring& ring) {
     target_.done = [this](unsigned slot) { step_done(slot); };
-    for (unsigned i = 0; i < slots_.size(); ++i) start(i);
+    for (unsigned i = 0; i < slots_.size() && !all_started(); ++i) start(i);
     while (running_ > 0) ring.turn();
     end_ns_ = now_ns();
   }
@@ -45,10 +51,12 @@ class Generator {
     Figures result;
     result.operations = latencies_ns_.size();
     result.seconds = static_cast<double>(end_ns_ - start_ns_) / 1e9;
+    result.gaps = std::move(gaps_);
     std::sort(latencies_ns_.begin(), latencies_ns_.end());
     if (!latencies_ns_.empty()) {
       result.p50_us = static_cast<double>(latencies_ns_[latencies_ns_.size() / 2]) / 1e3;
       result.p99_us = static_cast<double>(latencies_ns_[latencies_ns_.size() * 99 / 100]) / 1e3;
+      result.max_us = static_cast<double>(latencies_ns_.back()) / 1e3;
     }
     return result;
   }
@@ -63,6 +71,7 @@ class Generator {
   void start(unsigned index) {
     Slot& slot = slots_[index];
     ++running_;
+    ++started_;
     slot.started_ns = now_ns();
     slot.flushing = false;
     uint64_t block = workload_.sequential ? next_block_++ % blocks_ : next_random() % blocks_;
@@ -79,7 +88,20 @@ class Generator {
     --running_;
     uint64_t now = now_ns();
     latencies_ns_.push_back(now - slot.started_ns);
-    if (now < stop_ns_) start(index);
+    note_gap(now);
+    if (now < stop_ns_ && !all_started()) start(index);
+  }
+
+  bool all_started() const {
+    return workload_.operations_max != 0 && started_ >= workload_.operations_max;
+  }
+
+  void note_gap(uint64_t now) {
+    double ms = static_cast<double>(now - last_done_ns_) / 1e6;
+    if (ms >= kGapNotedMs && gaps_.size() < kGapsMax) {
+      gaps_.push_back({static_cast<double>(last_done_ns_) / 1e9, ms});
+    }
+    last_done_ns_ = now;
   }
 
   uint64_t next_random() {  // xorshift64
@@ -99,7 +121,10 @@ class Generator {
   uint64_t start_ns_ = 0;
   uint64_t stop_ns_ = 0;
   uint64_t end_ns_ = 0;
+  uint64_t last_done_ns_ = 0;
+  uint64_t started_ = 0;
   std::vector<uint64_t> latencies_ns_;
+  std::vector<Gap> gaps_;
 };
 
 // Sends back what it gets, by its own ring, until the connection ends.

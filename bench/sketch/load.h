@@ -31,6 +31,15 @@ struct Workload {
   bool sequential = false;
   uint32_t bytes = 4096;
   unsigned depth = 1;
+  uint64_t range_bytes = 0;     // only the first so many bytes; 0: all
+  uint64_t operations_max = 0;  // ends after so many, too; 0: by time alone
+  uint64_t seed = 1;            // of the places
+};
+
+// A time without any completion. The clock is CLOCK_MONOTONIC: the same in every process.
+struct Gap {
+  double at_s = 0;
+  double ms = 0;
 };
 
 struct Figures {
@@ -38,8 +47,13 @@ struct Figures {
   double seconds = 0;
   double p50_us = 0;
   double p99_us = 0;
+  double max_us = 0;
+  std::vector<Gap> gaps;  // those of kGapNotedMs and more, in order, kGapsMax at most
   double per_second() const { return static_cast<double>(operations) / seconds; }
 };
+
+inline constexpr double kGapNotedMs = 2;
+inline constexpr size_t kGapsMax = 20000;
 
 // The columns of the table in the design: 4 KiB at depth 1 and 32, with and without flush, and 1
 // MiB.

@@ -7,8 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "bench/sketch/load.h"
@@ -24,9 +26,11 @@ constexpr const char* kUsage =
     "  run   --dir D [--size-mib 4096] [--seconds 5] [--peer ADDR]   all figures, as JSON\n"
     "  pair  --dir D [--size-mib 4096] [--listen unix:D/nbd.sock] [--peer ADDR]\n"
     "                          the two servers, for fio and others, until SIGTERM\n"
-    "  load  --to ADDR [--export NAME] [--seconds 5] [--pids P,P]    the same load on any NBD "
-    "server\n"
-    "  raw   --file F [--seconds 5]                                  the same load on a file\n";
+    "  load  --to ADDR [--export NAME] [--pids P,P]   the same load on any NBD server\n"
+    "  raw   --file F                                 the same load on a file\n"
+    "  trip  [--peer ADDR]                            the round trip alone\n"
+    "of load, raw and trip: [--seconds 5]; of load and raw: [--only NAME,NAME] [--operations N]\n"
+    "[--range-mib N] [--seed N]\n";
 
 using Options = std::map<std::string, std::string>;
 
@@ -74,38 +78,78 @@ double cpu_seconds(const std::vector<pid_t>& pids) {
 std::string to_json(const Workload& workload, const Figures& figures, double cpu) {
   double mb = figures.per_second() * workload.bytes / 1e6;
   std::string text = fmt::format(
-      R"("{}": {{"iops": {:.0f}, "mb_per_s": {:.1f}, "p50_us": {:.1f}, "p99_us": {:.1f})",
-      workload.name, figures.per_second(), mb, figures.p50_us, figures.p99_us);
+      R"("{}": {{"operations": {}, "seconds": {:.3f}, "iops": {:.0f}, "mb_per_s": {:.1f}, )"
+      R"("p50_us": {:.1f}, "p99_us": {:.1f}, "max_us": {:.1f})",
+      workload.name, figures.operations, figures.seconds, figures.per_second(), mb, figures.p50_us,
+      figures.p99_us, figures.max_us);
   if (cpu > 0) {
     text += fmt::format(R"(, "server_cpu_ms_per_1000": {:.2f})",
                         cpu * 1e6 / static_cast<double>(figures.operations));
   }
-  return text + "}";
+  std::string gaps;
+  for (const Gap& gap : figures.gaps) {
+    gaps += fmt::format("{}[{:.6f}, {:.3f}]", gaps.empty() ? "" : ", ", gap.at_s, gap.ms);
+  }
+  return text + R"(, "gaps": [)" + gaps + "]}";
 }
 
-std::string measure_all(Ring& ring, Target& target, double seconds,
+struct Plan {
+  double seconds = 0;
+  std::vector<Workload> workloads;
+};
+
+std::vector<Workload> named_workloads(const std::string& names) {
+  std::vector<Workload> all = standard_workloads();
+  if (names.empty()) return all;
+  std::vector<Workload> chosen;
+  std::stringstream list(names);
+  for (std::string name; std::getline(list, name, ',');) {
+    auto found = std::find_if(all.begin(), all.end(),
+                              [&](const Workload& workload) { return workload.name == name; });
+    if (found == all.end()) die("no workload is called '" + name + "'");
+    chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+Plan plan(const Options& options) {
+  Plan plan{number(options, "seconds", "5"),
+            named_workloads(options.contains("only") ? options.at("only") : "")};
+  for (Workload& workload : plan.workloads) {
+    if (options.contains("operations")) {
+      workload.operations_max = static_cast<uint64_t>(number(options, "operations", "1"));
+    }
+    if (options.contains("range-mib")) {
+      workload.range_bytes = static_cast<uint64_t>(number(options, "range-mib", "1")) << 20;
+    }
+    workload.seed = static_cast<uint64_t>(number(options, "seed", "1"));
+  }
+  return plan;
+}
+
+std::string measure_all(Ring& ring, Target& target, const Plan& plan,
                         const std::vector<pid_t>& pids) {
   std::string text;
-  for (const Workload& workload : standard_workloads()) {
+  for (const Workload& workload : plan.workloads) {
     double before = cpu_seconds(pids);
-    Figures figures = run_load(ring, target, workload, seconds);
+    Figures figures = run_load(ring, target, workload, plan.seconds);
     text += (text.empty() ? "    " : ",\n    ") +
             to_json(workload, figures, cpu_seconds(pids) - before);
   }
   return "{\n" + text + "\n  }";
 }
 
-std::string measure_file(const std::string& path, double seconds) {
+std::string measure_file(const std::string& path, const Plan& plan) {
   Ring ring;
   FileTarget target(ring, path);
-  return measure_all(ring, target, seconds, {});
+  return measure_all(ring, target, plan, {});
 }
 
-std::string measure_nbd(const std::string& address, const std::string& export_name, double seconds,
-                        const std::vector<pid_t>& pids) {
+std::string measure_nbd(const std::string& address, const std::string& export_name,
+                        const Plan& plan, const std::vector<pid_t>& pids) {
   Ring ring;
   NbdTarget target(ring, address, export_name);
-  return measure_all(ring, target, seconds, pids);
+  return measure_all(ring, target, plan, pids);
 }
 
 template <class Body>
@@ -141,14 +185,18 @@ void stop_pair(const Pair& pair) {
   for (pid_t pid : pair.pids) ::waitpid(pid, nullptr, 0);
 }
 
+std::string measure_trip(const std::string& address, double seconds) {
+  Workload trip{.name = "round_trip_4k_qd1"};
+  return to_json(trip, measure_round_trip(address, seconds), 0);
+}
+
 int run(const Options& options) {
-  double seconds = number(options, "seconds", "5");
+  Plan everything = plan(options);
   std::string dir = option(options, "dir", "");
   Pair pair = start_pair(options);
-  std::string raw = measure_file(dir + "/sketch-1.img", seconds);
-  Workload trip{.name = "round_trip_4k_qd1"};
-  std::string round_trip = to_json(trip, measure_round_trip("127.0.0.1:9478", seconds), 0);
-  std::string both = measure_nbd(pair.listen, "", seconds, pair.pids);
+  std::string raw = measure_file(dir + "/sketch-1.img", everything);
+  std::string round_trip = measure_trip("127.0.0.1:9478", everything.seconds);
+  std::string both = measure_nbd(pair.listen, "", everything, pair.pids);
   stop_pair(pair);
   fmt::print("{{\n  \"raw\": {},\n  \"loopback\": {{{}}},\n  \"sketch_ha2\": {}\n}}\n", raw,
              round_trip, both);
@@ -183,13 +231,19 @@ int load(const Options& options) {
   }
   std::string name = options.contains("export") ? options.at("export") : "";
   fmt::print("{{\n  \"nbd\": {}\n}}\n",
-             measure_nbd(option(options, "to", ""), name, number(options, "seconds", "5"), pids));
+             measure_nbd(option(options, "to", ""), name, plan(options), pids));
   return 0;
 }
 
 int raw(const Options& options) {
-  fmt::print("{{\n  \"raw\": {}\n}}\n",
-             measure_file(option(options, "file", ""), number(options, "seconds", "5")));
+  fmt::print("{{\n  \"raw\": {}\n}}\n", measure_file(option(options, "file", ""), plan(options)));
+  return 0;
+}
+
+int trip(const Options& options) {
+  fmt::print(
+      "{{\n  \"loopback\": {{{}}}\n}}\n",
+      measure_trip(option(options, "peer", "127.0.0.1:9478"), number(options, "seconds", "5")));
   return 0;
 }
 
@@ -200,6 +254,7 @@ int dispatch(int argc, char** argv) {
   if (mode == "pair") return serve_pair(options);
   if (mode == "load") return load(options);
   if (mode == "raw") return raw(options);
+  if (mode == "trip") return trip(options);
   std::fputs(kUsage, stderr);
   return 2;
 }
