@@ -6,6 +6,7 @@ set -euo pipefail
 # shellcheck source=lab/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+unset "${!CLEAT_@}" # options of cleatd may come from the environment
 LAB_DIR=$1
 NAME=$2
 # shellcheck source=/dev/null

@@ -22,10 +22,12 @@ constexpr Duration kPollPeriod = 20ms;
 
 // Between fork and exec only async-signal-safe calls are allowed.
 [[noreturn]] void become(const char* program, char* const* argv, int input, int output,
-                         pid_t parent) {
+                         std::optional<pid_t> dies_with) {
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(127);  // it died before the line above
+  if (dies_with) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != *dies_with) ::_exit(127);  // it died before the line above
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -75,9 +77,10 @@ Outcome<pid_t> start_child(const ChildStart& start) {
   if (input.fd < 0 || output < 0) {
     return failure(Code::kIoError, "cannot open the log of {}: {}", program, ::strerror(errno));
   }
-  pid_t parent = ::getpid();
+  std::optional<pid_t> dies_with;
+  if (!start.outlives_us) dies_with = ::getpid();
   pid_t pid = ::fork();
-  if (pid == 0) become(program.c_str(), argv.data(), input.fd, output, parent);
+  if (pid == 0) become(program.c_str(), argv.data(), input.fd, output, dies_with);
   if (pid < 0) return failure(Code::kIoError, "cannot start {}: {}", program, ::strerror(errno));
   ::setpgid(pid, pid);  // here too: a signal to the group may come before the child did it
   return pid;

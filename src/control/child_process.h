@@ -1,9 +1,9 @@
-// A child process in its own process group that dies with this process (PDEATHSIG), and a way to
-// run one to its end. For etcd, mkfs, fsck and mount; nothing of ours is inherited but the three
+// A child process in its own process group that dies with this process (PDEATHSIG) unless it is
+// told to outlive it, and a way to run one to its end. For etcd, mkfs, fsck and mount; nothing of ours is inherited but the three
 // standard streams.
 //
 // Threading: any thread, but the death signal is tied to the thread that starts the child: a child
-// dies when that thread ends. So a long-lived child is started by a long-lived thread.
+// dies when that thread ends.
 #pragma once
 
 #include <sys/types.h>
@@ -21,6 +21,7 @@ struct ChildStart {
   std::vector<std::string> argv;  // argv[0] is looked for in PATH and the sbin directories
   std::string log_file;           // both output streams are appended to it; empty: /dev/null
   int output_fd = -1;             // instead of log_file
+  bool outlives_us = false;
 };
 
 // kNotFound: no such program, with its name in the message.

@@ -141,6 +141,7 @@ Outcome<> EtcdClient::call(const char* doing, const Call& call, int* attempts) {
     connect_now(*endpoint.channel, left);
     left = std::max<Duration>(left - (SteadyClock::now() - begin), kAttemptMin);
     grpc::ClientContext context;
+    context.AddMetadata("hasleader", "true");  // without one it says so at once
     context.set_deadline(std::chrono::system_clock::now() +
                          std::chrono::duration_cast<std::chrono::microseconds>(left));
     grpc::Status status = call(endpoint.channel, context);

@@ -1,10 +1,5 @@
 #include "control/etcd_supervisor.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -28,6 +23,7 @@ constexpr Duration kStopGrace = 3s;
 // often.
 constexpr const char* kHeartbeatMs = "250";
 constexpr const char* kElectionMs = "2500";
+constexpr size_t kLogBytesMax = 16U << 20;
 constexpr const char* kQuotaBytes = "2147483648";
 
 std::vector<EtcdPeer> choose_members(const EtcdSupervisorOptions& options) {
@@ -127,7 +123,7 @@ std::string EtcdSupervisor::client_url(const EtcdPeer& peer) const {
 }
 
 bool EtcdSupervisor::has_data() const {
-  return std::filesystem::exists(options_.data_dir + "/etcd/member/wal");
+  return std::filesystem::exists(etcd_dir() + "/member/wal");
 }
 
 // What a member without data joins. Only the first one may begin a cluster, alone; the others add
@@ -205,7 +201,7 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
                                    "--name",
                                    self.name,
                                    "--data-dir",
-                                   options_.data_dir + "/etcd",
+                                   etcd_dir(),
                                    "--listen-client-urls",
                                    client_url(self),
                                    "--advertise-client-urls",
@@ -239,7 +235,7 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
 }
 
 std::string EtcdSupervisor::last_log_error() const {
-  std::ifstream log(options_.data_dir + "/etcd.log");
+  std::ifstream log(log_file());
   std::string line;
   std::string last;
   while (std::getline(log, line)) {
@@ -264,50 +260,54 @@ bool EtcdSupervisor::pause(Duration time) {
   return !stopping_;
 }
 
+Outcome<EtcdProcess> EtcdSupervisor::find_or_start() {
+  if (auto found = EtcdProcess::find(etcd_dir())) {
+    LOG_INFO("embedded etcd: member {} is running (pid {})", options_.node, found->pid());
+    return *found;
+  }
+  OUTCOME_ASSIGN(std::vector<std::string> argv, command_line());
+  std::error_code ignored;
+  if (std::filesystem::file_size(log_file(), ignored) > kLogBytesMax) {
+    std::filesystem::rename(log_file(), log_file() + ".old", ignored);
+  }
+  OUTCOME_ASSIGN(EtcdProcess started, EtcdProcess::start(argv, log_file()));
+  LOG_INFO("embedded etcd: member {} started (pid {})", options_.node, started.pid());
+  return started;
+}
+
 // One life of the member. False when it should count as a failed start.
 bool EtcdSupervisor::run_once() {
-  auto argv = command_line();
-  if (!argv) {
-    set_problem(argv.error().message);
-    return false;
-  }
-  const std::string log = options_.data_dir + "/etcd.log";
-  std::error_code ignored;
-  if (std::filesystem::file_size(log, ignored) > (16U << 20)) {
-    std::filesystem::rename(log, log + ".old", ignored);
-  }
-  auto child = start_child({.argv = *argv, .log_file = log, .output_fd = -1});
-  if (!child) {
-    set_problem(child.error().message);
+  auto member = find_or_start();
+  if (!member) {
+    set_problem(member.error().message);
     return false;
   }
   const auto begin = SteadyClock::now();
   {
     std::lock_guard lock(mutex_);
-    pid_ = *child;
+    pid_ = member->pid();
     problem_.clear();
   }
-  LOG_INFO("embedded etcd: member {} started (pid {})", options_.node, *child);
-  std::optional<int> status;
-  while (!(status = poll_child(*child)) && pause(kWatchPeriod)) {
+  std::optional<std::string> ended;
+  while (!(ended = member->ended()) && pause(kWatchPeriod)) {
   }
   {
     std::lock_guard lock(mutex_);
     pid_ = 0;
   }
-  if (!status) {
-    stop_child(*child, SIGTERM, kStopGrace);
+  if (!ended) {
+    member->stop(kStopGrace);
     return true;
   }
-  set_problem(fmt::format("the member ended with {}: {} (log: {})", describe_wait_status(*status),
-                          last_log_error(), log));
+  set_problem(fmt::format("the member ended with {}: {} (log: {})", *ended, last_log_error(),
+                          log_file()));
   return SteadyClock::now() - begin > kHealthyAfter;
 }
 
 void EtcdSupervisor::run() {
   std::error_code error;
-  std::filesystem::create_directories(options_.data_dir + "/etcd", error);
-  std::filesystem::permissions(options_.data_dir + "/etcd", std::filesystem::perms::owner_all,
+  std::filesystem::create_directories(etcd_dir(), error);
+  std::filesystem::permissions(etcd_dir(), std::filesystem::perms::owner_all,
                                error);
   if (error)
     set_problem(fmt::format("{}/etcd can't be made: {}", options_.data_dir, error.message()));

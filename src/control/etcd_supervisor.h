@@ -4,8 +4,8 @@
 // nodes only use the members' endpoints. The first one begins the cluster, the others add
 // themselves when they first start (in any order; until the first has started once they wait). So
 // one member grows to three.
-// Life: the member runs in its own process group and is killed with us, so that no orphan stays;
-// etcd is made for that. It is restarted after it ends, with a backoff.
+// Life: the member outlives us when we are killed and is found again (etcd_process.h); stop() ends
+// it. It is restarted after it ends, with a backoff.
 //
 // Threading: start() and stop() by one thread, the rest by any. One thread of its own.
 #pragma once
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "common/time.h"
+#include "control/etcd_process.h"
 #include "control/failure.h"
 
 namespace cleat::control {
@@ -64,10 +65,13 @@ class EtcdSupervisor {
   void run();
   Outcome<std::vector<std::string>> command_line();
   Outcome<std::string> initial_cluster(bool& existing);
+  std::string etcd_dir() const { return options_.data_dir + "/etcd"; }
+  std::string log_file() const { return options_.data_dir + "/etcd.log"; }
   bool has_data() const;
   std::string peer_url(const EtcdPeer& peer) const;
   std::string client_url(const EtcdPeer& peer) const;
   bool run_once();
+  Outcome<EtcdProcess> find_or_start();
   std::string last_log_error() const;
   bool pause(Duration time);
   void set_problem(std::string problem);

@@ -138,19 +138,43 @@ TEST_F(ThreeNodes, AProblemIsSaidInWords) {
       << (*made)->problem();
 }
 
-TEST_F(ThreeNodes, TheMemberDiesWithItsSupervisor) {
+TEST_F(ThreeNodes, TheMemberOutlivesAKilledSupervisorAndIsFoundAgain) {
   pid_t supervisor = ::fork();
   if (supervisor == 0) {
     auto made = EtcdSupervisor::create(options(0, 1));
     (*made)->start();
     while (true) ::pause();
   }
-  auto made = EtcdMetaStore::create(
+  auto store = EtcdMetaStore::create(
       {.endpoints = {fmt::format("127.0.0.1:{}", client_port)}, .call_timeout = 1s});
-  ASSERT_TRUE(eventually([&] { return (*made)->identity().has_value(); }, 30s));
+  ASSERT_TRUE(eventually([&] { return (*store)->identity().has_value(); }, 30s));
   ::kill(supervisor, SIGKILL);
   ::waitpid(supervisor, nullptr, 0);
-  EXPECT_TRUE(eventually([&] { return !(*made)->identity().has_value(); }));
+  EXPECT_TRUE((*store)->identity());
+  auto orphan = EtcdProcess::find(directories[0].path() + "/etcd");
+  ASSERT_TRUE(orphan);
+  up(0, 1);
+  EXPECT_TRUE(eventually([&] { return nodes[0]->pid() == orphan->pid(); }));
+  nodes[0]->stop();
+  EXPECT_TRUE(orphan->ended());
+  EXPECT_FALSE((*store)->identity());
+}
+
+TEST_F(ThreeNodes, AFoundMemberThatEndsIsStartedAgain) {
+  std::vector<std::string> argv = {"etcd", "--data-dir", directories[0].path() + "/etcd",
+                                   "--listen-client-urls",
+                                   fmt::format("http://127.0.0.1:{}", client_port),
+                                   "--advertise-client-urls",
+                                   fmt::format("http://127.0.0.1:{}", client_port),
+                                   "--listen-peer-urls",
+                                   fmt::format("http://127.0.0.1:{}", peer_port)};
+  auto before = EtcdProcess::start(argv, directories[0].path() + "/before.log");
+  ASSERT_TRUE(before) << before.error().message;
+  up(0, 1);
+  ASSERT_TRUE(eventually([&] { return nodes[0]->pid() == before->pid(); }));
+  before->stop(5s);
+  EXPECT_TRUE(eventually([&] { return nodes[0]->pid() != 0 && nodes[0]->pid() != before->pid(); }))
+      << problems();
 }
 
 }  // namespace

@@ -247,8 +247,10 @@ def mounted(node, volume, device):
     node.shell(f"mkdir -p {path} && mount {device} {path}")
     try:
         yield path
-    finally:
-        node.run("umount", path)
+    except BaseException:
+        node.attempt("umount", "--lazy", path)
+        raise
+    node.run("umount", path)
 
 
 def parse(description, durations):
