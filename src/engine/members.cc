@@ -93,21 +93,28 @@ io::Task<Result<FenceAnswer>> Members::fence(core::MemberIndex member, Duration 
 }
 
 io::Task<Result<void>> Members::ready(core::MemberIndex member, Duration timeout) {
-  while (fencing_.contains(member)) co_await fenced_.wait();
-  Result<void> result;
-  if (knows(member) && members_[member].fence == 0) {
+  // Who comes while a fence is under way shares its outcome: one fence after the other for each of
+  // those who wait would outlast them all.
+  if (fencing_.contains(member)) {
+    uint64_t attempt = members_[member].attempts;
+    while (fencing_.contains(member) && members_[member].attempts == attempt) {
+      co_await fenced_.wait();
+    }
+    CO_TRY(members_[member].outcome);
+  } else if (knows(member) && members_[member].fence == 0) {
     fencing_.add(member);
     auto fenced = co_await fence(member, timeout);
     fencing_.remove(member);
+    ++members_[member].attempts;
+    members_[member].outcome = fenced ? Result<void>{} : fail(fenced.error());
     fenced_.notify_all();
-    if (!fenced) result = fail(fenced.error());
+    if (!fenced) co_return fail(fenced.error());
   }
-  CO_TRY(result);
   if (members_[member].recent_lost) {
     co_return fail(Code::kCorrupt,
                    "the replica lost power: writes that were not flushed may be missing");
   }
-  co_return result;
+  co_return Result<void>{};
 }
 
 io::Task<Result<std::vector<uint64_t>>> Members::regions(core::MemberIndex member, wire::Type type,

@@ -67,6 +67,8 @@ class Members {
     std::unique_ptr<Member> member;
     uint32_t fence = 0;  // the newest that it answered; 0: it must be fenced first
     bool recent_lost = false;
+    uint64_t attempts = 0;  // fences by ready() that have ended
+    Result<void> outcome;   // of the last of them
   };
 
   Result<void> fill(core::MemberIndex member, wire::Header& request) const;

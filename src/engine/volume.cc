@@ -47,7 +47,7 @@ io::Task<void> Volume::tick() {
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
       group_.spawn(heartbeat(member));
     }
-    if (now >= stabilize_at && gate_.last_seq() != stabilized_) {
+    if (now >= stabilize_at && gate_.last_seq() != stabilized_ && !stabilizing_) {
       stabilize_at = now + kStabilizeInterval;
       group_.spawn(stabilize());
     }
@@ -62,24 +62,28 @@ io::Task<void> Volume::heartbeat(core::MemberIndex member) {
   wire::Header request;
   request.type = wire::Type::kHeartbeat;
   auto answer = co_await members_.call(member, request, {}, {}, kSilenceMax);
-  heartbeats_.remove(member);
-  if (answer) {
+  bool whole = answer.has_value();
+  if (!whole && answer.error().code == Code::kNotInSync) whole = co_await fence_again(member);
+  heartbeats_.remove(member);  // the next may begin only now: one at a time, whatever it waits for
+  if (whole) {
     ticked_.notify_all();
     co_return;
   }
   Error error = answer.error();
-  if (error.code == Code::kNotInSync) {
-    bool whole = co_await fence_again(member);
-    if (whole) co_return;
-  }
   // Silence: whatever else waits for this member waits for the same.
   if (error.code == Code::kTimedOut) members_.give_up(member);
   membership_.failed(member, error);
 }
 
+io::Task<void> Volume::stabilize() {
+  stabilizing_ = true;
+  co_await stabilize_once();
+  stabilizing_ = false;
+}
+
 // Raises the generation; the older ones are stable once their writes are complete and flushed
 // everywhere.
-io::Task<void> Volume::stabilize() {
+io::Task<void> Volume::stabilize_once() {
   Seq covered = gate_.last_seq();
   Generation raised = membership_.clock().raise();
   while (gate_.known_everywhere() < covered) {
@@ -87,7 +91,7 @@ io::Task<void> Volume::stabilize() {
     co_await ticked_.wait();
   }
   core::MemberSet before = membership_.set().in_sync();
-  auto flushed = co_await flush_members(before);
+  auto flushed = co_await flush_members();
   if (!flushed) co_return;
   membership_.clock().flushed(raised);
   stabilized_ = covered;
@@ -128,7 +132,7 @@ io::Task<Result<void>> Volume::detach() {
   Result<void> result;
   detaching_ = true;
   co_await gate_.drained();
-  if (!gate_.aborted()) result = co_await flush_members(membership_.set().wait_for());
+  if (!gate_.aborted()) result = co_await flush_members();
   if (result && !gate_.aborted()) {
     wire::Header request;
     request.type = wire::Type::kClearRecent;

@@ -131,7 +131,8 @@ class Volume final : public BlockDevice {
   io::Task<void> tick();
   io::Task<void> heartbeat(core::MemberIndex member);
   io::Task<void> stabilize();
-  io::Task<Result<void>> flush_members(core::MemberSet members);
+  io::Task<void> stabilize_once();
+  io::Task<Result<void>> flush_members();
   io::Task<Result<void>> on_all(core::MemberSet members, wire::Header request);
   io::Task<void> tell(core::MemberIndex member, wire::Header request, Result<void>& result);
 
@@ -173,6 +174,7 @@ class Volume final : public BlockDevice {
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;          // operations that wait for a member to return
   uint32_t layers_changing_ = 0;  // snapshots and restores under way: no replica begins to sync
+  bool stabilizing_ = false;
   bool detaching_ = false;
   bool stopping_ = false;
 };

@@ -279,17 +279,18 @@ io::Task<Result<void>> Volume::wait_for_lease() {
 io::Task<Result<void>> Volume::flush() {
   TimePoint begun = context_.executor.now();
   if (detaching_) co_return fail(Code::kClosed, "the volume is being detached");
-  auto result = co_await flush_members(membership_.set().wait_for());
+  auto result = co_await flush_members();
   ++counters_.flushes;
   counters_.flush_ns += elapsed_ns(begun, context_.executor.now());
   co_return result;
 }
 
 // A flush is an operation over no blocks: it waits for every member, or for its removal (R1, R2).
-io::Task<Result<void>> Volume::flush_members(core::MemberSet wait_for) {
+io::Task<Result<void>> Volume::flush_members() {
   CO_TRY_ASSIGN(OperationGate::Id id,
                 co_await gate_.enter(core::OperationKind::kRead, BlockRange{}));
-  wait_for = wait_for & membership_.set().wait_for();  // who left while this waited for its place
+  // Looked at only now: who came or left while this waited for its place counts.
+  core::MemberSet wait_for = membership_.set().wait_for();
   gate_.start(id, wait_for);
   WriteContext context;
   context.id = id;
