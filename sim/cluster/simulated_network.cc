@@ -59,7 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static io::Task<void> pump(std::shared_ptr<Connection> self, int side) {
     End& to = self->end(side);
     NetworkFabric& fabric = self->fabric_;
-    while (!to.coming.empty() && !to.reset) {
+    while (!to.coming.empty()) {
       co_await fabric.loop_.sleep_until(to.coming.front().first);
       while (fabric.is_cut(to.host, self->end(1 - side).host) || !fabric.hosts_[to.host].up) {
         co_await fabric.changed_.wait();
@@ -69,6 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         self->reset_end(1 - side);  // another process answers there now
         break;
       }
+      if (to.reset) break;
       std::vector<std::byte> bytes = std::move(to.coming.front().second);
       to.coming.pop_front();
       if (bytes.empty()) to.finished = true;
