@@ -48,6 +48,7 @@ meta::VolumeRecord to_proto(const core::VolumeRecord& record) {
   out.set_epoch(record.epoch.value);
   out.set_primary(record.primary.value);
   out.set_clean(record.clean);
+  out.set_opened(record.opened.value);
   out.set_generation(record.generation.value);
   for (const auto& replica : record.replicas) *out.add_replicas() = to_proto(replica);
   for (const auto& snapshot : record.snapshots) {
@@ -87,6 +88,7 @@ Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
   out.epoch = Epoch{record.epoch()};
   out.primary = NodeId{record.primary()};
   out.clean = record.clean();
+  out.opened = Epoch{record.opened()};
   out.generation = Generation{record.generation()};
   std::set<core::MemberIndex> seen;
   for (const auto& replica : record.replicas()) {

@@ -16,6 +16,7 @@ core::VolumeRecord sample() {
   record.epoch = Epoch{7};
   record.primary = NodeId{42};
   record.clean = false;
+  record.opened = Epoch{6};
   record.generation = Generation{99};
   record.replicas = {{0, NodeId{42}, PoolId{1}, core::ReplicaState::kInSync, Generation{}},
                      {2, NodeId{43}, PoolId{2}, core::ReplicaState::kStale, Generation{55}},
@@ -23,6 +24,9 @@ core::VolumeRecord sample() {
   record.snapshots = {{SnapshotId{5}, "s1", 1000, 1 << 19}, {SnapshotId{6}, "s2", 2000, 1 << 20}};
   record.parent_volume = VolumeId{8};
   record.parent_snapshot = SnapshotId{9};
+  // Stops compiling when a field is added: give it a value above, and a place in the codec.
+  [[maybe_unused]] const auto& [id, size_blocks, epoch, primary, clean, opened, generation,
+                                replicas, snapshots, parent_volume, parent_snapshot] = record;
   return record;
 }
 

@@ -182,6 +182,15 @@ class Cluster:
         replicas = self.volume(name, node)["replicas"]
         return {replica["node"] for replica in replicas if replica["state"] == "in_sync"}
 
+    def wait_online(self, seconds=60, node=None):
+        """Until every node is known to be alive: new replicas are placed on such nodes only."""
+        asked = node or self.nodes[0]
+
+        def all_online():
+            return all(n["state"] == "online" for n in asked.cleat_json("node", "list"))
+
+        wait_until(all_online, seconds, "every node online")
+
     def wait_in_sync(self, name, count, seconds=120, node=None):
         wait_until(
             lambda: len(self.in_sync_nodes(name, node)) == count,

@@ -74,6 +74,7 @@ class Torture:
         say("etcd: goes on")
         for node in self.cluster.nodes:
             node.signal("CONT", "etcd")
+        self.cluster.wait_online(node=self.local)
         self.wait_in_sync(2)
 
     def replica_comes_and_goes(self):
