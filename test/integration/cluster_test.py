@@ -187,7 +187,7 @@ class Cluster:
         asked = node or self.nodes[0]
 
         def all_online():
-            return all(n["state"] == "online" for n in asked.cleat_json("node", "list"))
+            return all(n["state"] == "online" for n in asked.cleat_json("node", "list")["nodes"])
 
         wait_until(all_online, seconds, "every node online")
 
