@@ -9,14 +9,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "bench/sketch/sockets.h"
 
 namespace cleat::sketch {
 namespace {
 
+volatile sig_atomic_t g_ended = 0;
+
 constexpr uint64_t kFillBytes = 1u << 20;
 constexpr size_t kRoundTripBytes = 4096;
+constexpr uint32_t kBlockBytes = 4096;
 constexpr uint64_t kSeedStep = 0xbf58476d1ce4e5b9;
 
 // Keeps `depth` I/Os going and notes how long each took.
@@ -75,7 +79,16 @@ class Generator {
     slot.started_ns = now_ns();
     slot.flushing = false;
     uint64_t block = workload_.sequential ? next_block_++ % blocks_ : next_random() % blocks_;
+    if (workload_.kind == Kind::kWrite) stamp(slot.memory);
     target_.start(index, workload_.kind, block * workload_.bytes, slot.memory, workload_.bytes);
+  }
+
+  // No block is written twice with the same bytes, or a resync would find nothing to copy.
+  void stamp(std::byte* memory) {
+    for (uint32_t at = 0; at < workload_.bytes; at += kBlockBytes) {
+      uint64_t number = (workload_.seed << 40) + ++stamps_;
+      std::memcpy(memory + at, &number, sizeof number);
+    }
   }
 
   void step_done(unsigned index) {
@@ -89,7 +102,7 @@ class Generator {
     uint64_t now = now_ns();
     latencies_ns_.push_back(now - slot.started_ns);
     note_gap(now);
-    if (now < stop_ns_ && !all_started()) start(index);
+    if (now < stop_ns_ && !all_started() && !g_ended) start(index);
   }
 
   bool all_started() const {
@@ -123,6 +136,7 @@ class Generator {
   uint64_t end_ns_ = 0;
   uint64_t last_done_ns_ = 0;
   uint64_t started_ = 0;
+  uint64_t stamps_ = 0;
   std::vector<uint64_t> latencies_ns_;
   std::vector<Gap> gaps_;
 };
@@ -208,6 +222,13 @@ std::vector<Workload> standard_workloads() {
       {.name = "write_1m_qd1", .sequential = true, .bytes = 1u << 20},
       {.name = "write_1m_qd4", .sequential = true, .bytes = 1u << 20, .depth = 4},
   };
+}
+
+void end_loads_on_signals() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { g_ended = 1; };
+  must(::sigaction(SIGINT, &action, nullptr), "sigaction");
+  must(::sigaction(SIGTERM, &action, nullptr), "sigaction");
 }
 
 Figures run_load(Ring& ring, Target& target, const Workload& workload, double seconds) {

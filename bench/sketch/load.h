@@ -59,6 +59,9 @@ inline constexpr size_t kGapsMax = 20000;
 // MiB.
 std::vector<Workload> standard_workloads();
 
+// From now on SIGINT and SIGTERM end loads as if their time were over.
+void end_loads_on_signals();
+
 Figures run_load(Ring& ring, Target& target, const Workload& workload, double seconds);
 
 // A file of `bytes` that was really written, made unless one of that size is there.

@@ -222,6 +222,7 @@ int serve_pair(const Options& options) {
 }
 
 int load(const Options& options) {
+  end_loads_on_signals();
   std::vector<pid_t> pids;
   std::string list = options.contains("pids") ? options.at("pids") : "";
   for (size_t at = 0; at < list.size();) {
