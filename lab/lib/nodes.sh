@@ -91,6 +91,8 @@ TOML
   for other in $(node_names); do echo "$(node_address "$other") $other" >>"$dir/hosts"; done
 }
 
+link_is_gone() { ! in_outer_network ip link show "$(node_link "$1")" >/dev/null 2>&1; }
+
 # Makes the node's namespaces inside the cluster's and connects it. Its daemons start by themselves.
 start_node() {
   local name=$1 dir pid
@@ -100,6 +102,8 @@ start_node() {
     bash "$LAB_LIB/node.sh" "$LAB_DIR" "$name" >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
   wait_for 10 node_pid "$name" >/dev/null || die "$name did not start: see $dir/node.log"
   pid=$(node_pid "$name")
+  # The kernel takes a crashed node's link away in its own time.
+  wait_for 10 link_is_gone "$name" || die "$name: its old link does not go away"
   in_outer_network ip link add "$(node_link "$name")" type veth peer name eth0 netns "$pid"
   in_outer_network ip link set "$(node_link "$name")" master lab0 up
   if [ -e "$dir/isolated" ]; then cut_link "$name"; fi
@@ -115,9 +119,9 @@ enter_node() {
     bash -c 'cd "$0" 2>/dev/null || cd /; exec "$@"' "$PWD" "$@"
 }
 
-# Quiet and bounded, for waiting.
+# Quiet and bounded, for waiting. Without etcd the answer takes some seconds.
 node_answers() {
-  timeout 5 nsenter -t "$(node_pid "$1")" -n -m -p -u -i -- "$LAB_BUILD/bin/cleat" status \
+  timeout 15 nsenter -t "$(node_pid "$1")" -n -m -p -u -i -- "$LAB_BUILD/bin/cleat" status \
     >/dev/null 2>&1
 }
 
@@ -133,7 +137,7 @@ wait_answering() {
 wait_until_all_known() {
   local name=$1 other deadline=$((SECONDS + 60))
   for other in $(node_names); do
-    until enter_node "$name" cleat node list 2>/dev/null | grep -q " $other .*online"; do
+    until enter_node "$name" cleat node list 2>/dev/null | grep " $other .*online" >/dev/null; do
       [ "$SECONDS" -lt "$deadline" ] || die "$name does not see $other online"
       sleep 0.2
     done

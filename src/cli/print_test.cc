@@ -233,6 +233,8 @@ TEST(Status, SaysWhatIsDegradedWhyAndWhatIsDone) {
             std::string::npos);
   EXPECT_NE(out.str().find("not reachable (connection refused): attached volumes go on"),
             std::string::npos);
+  EXPECT_NE(out.str().find("Volumes, nodes and pools: not known"), std::string::npos);
+  EXPECT_EQ(out.str().find("Pools: none"), std::string::npos) << "nobody knows";
   EXPECT_NE(out.str().find(
                 "\nWhat is not as it should be:\n  1. Volume data1 has 1 of 2 replicas in sync, "
                 "because node node3 was away for 12 s. Copying to node3: 41.0 % (2 GiB of 5 GiB), "

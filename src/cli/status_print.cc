@@ -92,10 +92,14 @@ void print_status(std::ostream& out, const api::StatusResponse& status) {
   out << fmt::format("This node: {} ({}), cleatd {}\n", status.this_node(), status.this_node_id(),
                      status.version());
   out << fmt::format("Metadata: {}\n", metadata_text(status.metadata()));
-  print_counts(out, status);
-  out << "\nNodes:\n";
-  print_node_list(out, status.nodes());
-  print_pools(out, status);
+  if (status.metadata().reachable()) {
+    print_counts(out, status);
+    out << "\nNodes:\n";
+    print_node_list(out, status.nodes());
+    print_pools(out, status);
+  } else {
+    out << "Volumes, nodes and pools: not known without the metadata\n";
+  }
   print_findings(out, status);
   print_alerts(out, status);
 }

@@ -159,9 +159,10 @@ class Cluster:
         say(f"{node.name}: crash")
         self.lab("crash", node.name)
 
-    def start(self, node):
-        say(f"{node.name}: start")
-        self.lab("start", node.name)
+    def start(self, *nodes):
+        names = [node.name for node in nodes]
+        say(f"{' '.join(names)}: start")
+        self.lab("start", *names)
 
     def stop(self, node):
         say(f"{node.name}: stop")
