@@ -161,10 +161,10 @@ Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdenti
            .port = options.control_port,
            .token = control_token(options.secret)}),
       http({cluster, nodes, pools, volumes, snapshots, hosts, alerts, {}},
+           ports.inspect,
            {.address = options.address,
             .port = options.http_port,
-            .token = control_token(options.secret),
-            .more_metrics = options.more_metrics}) {}
+            .token = control_token(options.secret)}) {}
 
 Outcome<> Serving::adopt() {
   if (presence.joined()) return {};

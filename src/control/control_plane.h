@@ -39,7 +39,6 @@ struct ControlOptions {
   ControlLimits limits;
   std::function<uint64_t()> now_unix_ms;      // none: the system's clock
   std::function<uint64_t()> random;           // none: OpenSSL
-  std::function<std::string()> more_metrics;  // appended to /metrics
 };
 
 struct PeerAddress {

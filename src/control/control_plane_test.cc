@@ -147,6 +147,17 @@ TEST_F(ControlPlaneTest, HttpServesHealthMetricsAndJson) {
   auto metrics = client.Get("/metrics");
   EXPECT_NE(metrics->body.find("cleat_volumes{condition=\"total\"} 1"), std::string::npos)
       << metrics->body;
+  grpc::ClientContext context;
+  v1::AttachRequest attach;
+  attach.set_volume("data1");
+  attach.set_node("n1");
+  v1::AttachResponse attached;
+  ASSERT_TRUE(v1::Hosts::NewStub(a.socket())->Attach(&context, attach, &attached).ok());
+  metrics = client.Get("/metrics");
+  EXPECT_NE(metrics->body.find("# TYPE cleat_volume_writes_total counter\n"
+                               "cleat_volume_writes_total{volume=\""),
+            std::string::npos)
+      << metrics->body;
   EXPECT_EQ(client.Get("/v1/volumes")->status, 401);
   httplib::Headers token{{"Authorization", "Bearer " + control_token(kSecret)}};
   auto volumes = client.Get("/v1/volumes", token);

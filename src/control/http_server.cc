@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "control/api_server.h"
+#include "control/metrics.h"
 #include "control/status_codes.h"
 
 namespace cleat::control {
@@ -47,8 +48,9 @@ void respond(const Outcome<Message>& result, httplib::Response& response) {
 
 }  // namespace
 
-HttpServer::HttpServer(Services services, HttpServerOptions options)
+HttpServer::HttpServer(Services services, InspectPort& inspect, HttpServerOptions options)
     : services_(std::move(services)),
+      inspect_(inspect),
       options_(std::move(options)),
       server_(std::make_unique<httplib::Server>()) {
   server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
@@ -71,7 +73,7 @@ void HttpServer::add_routes() {
     response.set_content(text, "text/plain");
   });
   server_->Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-    response.set_content(metrics(), "text/plain; version=0.0.4");
+    response.set_content(metrics_text(services_, inspect_), "text/plain; version=0.0.4");
   });
   auto guarded = [this](const std::string& path, auto handler) {
     server_->Get(
@@ -103,48 +105,6 @@ void HttpServer::add_routes() {
     inspect.set_volume(request.matches[1].str());
     respond(services_.volumes.inspect(inspect), response);
   });
-}
-
-std::string HttpServer::metrics() {
-  std::string out;
-  auto gauge = [&](const char* name, const char* help) {
-    out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);
-  };
-  auto status = services_.cluster.status();
-  if (status) {
-    gauge("cleat_metadata_reachable", "1 when etcd answers");
-    out += fmt::format("cleat_metadata_reachable {}\n", status->metadata().reachable() ? 1 : 0);
-    gauge("cleat_volumes", "volumes by condition");
-    const auto& volumes = status->volumes();
-    out += fmt::format("cleat_volumes{{condition=\"total\"}} {}\n", volumes.total());
-    out += fmt::format("cleat_volumes{{condition=\"attached\"}} {}\n", volumes.attached());
-    out += fmt::format("cleat_volumes{{condition=\"degraded\"}} {}\n", volumes.degraded());
-    out += fmt::format("cleat_volumes{{condition=\"down\"}} {}\n", volumes.down());
-    gauge("cleat_snapshots", "snapshots of all volumes");
-    out += fmt::format("cleat_snapshots {}\n", volumes.snapshots());
-    gauge("cleat_node_online", "1 when the node's lease is alive");
-    for (const auto& node : status->nodes()) {
-      out += fmt::format("cleat_node_online{{node=\"{}\"}} {}\n", escape(node.name()),
-                         node.state() == v1::NODE_STATE_OFFLINE ? 0 : 1);
-    }
-    gauge("cleat_pool_bytes", "capacity and use of each pool");
-    for (const auto& node : status->nodes()) {
-      for (const auto& pool : node.pools()) {
-        const std::string labels =
-            fmt::format("node=\"{}\",pool=\"{}\"", escape(node.name()), escape(pool.path()));
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"total\"}} {}\n", labels,
-                           pool.capacity().total_bytes());
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"used\"}} {}\n", labels,
-                           pool.capacity().used_bytes());
-        out += fmt::format("cleat_pool_bytes{{{},kind=\"free\"}} {}\n", labels,
-                           pool.capacity().free_bytes());
-      }
-    }
-    gauge("cleat_alerts", "alerts that stand");
-    out += fmt::format("cleat_alerts {}\n", status->alerts_size());
-  }
-  if (options_.more_metrics) out += options_.more_metrics();
-  return out;
 }
 
 Outcome<> HttpServer::start() {

@@ -5,11 +5,11 @@
 // Threading: its own threads; start() and stop() by one thread.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 
+#include "control/node_port.h"
 #include "control/services.h"
 
 namespace httplib {
@@ -22,13 +22,12 @@ struct HttpServerOptions {
   std::string address;
   int port = 9472;  // 0: any free one
   std::string token;
-  std::function<std::string()> more_metrics;  // of the data plane, in Prometheus text
   Duration bind_timeout = 5s;
 };
 
 class HttpServer {
  public:
-  HttpServer(Services services, HttpServerOptions options);
+  HttpServer(Services services, InspectPort& inspect, HttpServerOptions options);
   ~HttpServer();
   Outcome<> start();  // kIoError: the port is taken
   void stop();
@@ -36,8 +35,8 @@ class HttpServer {
 
  private:
   void add_routes();
-  std::string metrics();
   Services services_;
+  InspectPort& inspect_;
   HttpServerOptions options_;
   std::unique_ptr<httplib::Server> server_;
   int port_ = 0;
