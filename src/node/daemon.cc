@@ -99,21 +99,42 @@ control::ControlOptions control_options(const NodeOptions& options, const std::s
   return control;
 }
 
+// What answers I/O must not wait for memory whose reclaim waits for that I/O.
+void lock_memory() {
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return;
+  LOG_WARN("mlockall: {}: swapped out memory may stall a device (needs CAP_IPC_LOCK)",
+           strerrordesc_np(errno));
+}
+
 // Threads made later inherit the mask, so the signals wait for sigwait().
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
+void wait_for_end(const sigset_t& signals, const std::function<void()>& reload) {
+  for (;;) {
+    int received = 0;
+    if (sigwait(&signals, &received) != 0) continue;
+    if (received != SIGHUP) {
+      LOG_INFO("stopping on signal {}", received);
+      return;
+    }
+    reload();
+  }
+}
+
 }  // namespace
 
-Outcome<> run_daemon(const NodeOptions& options) {
+Outcome<> run_daemon(const NodeOptions& options, const std::function<void()>& reload) {
   sigset_t signals = block_signals();
+  lock_memory();
   OUTCOME_ASSIGN(std::string secret, read_secret(options.secret_file));
   OUTCOME_TRY(make_directories(options));
   OUTCOME_ASSIGN(io::FileDescriptor lock, lock_node(options));
@@ -134,9 +155,7 @@ Outcome<> run_daemon(const NodeOptions& options) {
     plane.resume_devices();
     LOG_INFO("cleatd {} serves node {} of cluster {} at {}", CLEAT_VERSION, options.node,
              options.cluster, options.address);
-    int received = 0;
-    sigwait(&signals, &received);
-    LOG_INFO("stopping on signal {}", received);
+    wait_for_end(signals, reload);
   }
   control->stop();
   plane.close();

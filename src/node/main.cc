@@ -33,10 +33,30 @@ int refuse(const std::string& why) {
   return kUsage;
 }
 
+// SIGHUP: the file is read again.
+void reload(OptionSet& set, OptionSources sources, const cleat::node::NodeOptions& options) {
+  std::ifstream file(sources.file_name);
+  sources.file_text.assign(std::istreambuf_iterator<char>(file), {});
+  auto reloaded = set.reload(sources);
+  if (!reloaded) {
+    spdlog::warn("the options stay as they are: {}", reloaded.error());
+    return;
+  }
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  for (const std::string& name : reloaded->changed) spdlog::info("option {} changed", name);
+  for (const std::string& name : reloaded->need_restart) {
+    spdlog::warn("option {} changes when cleatd is restarted", name);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (cleat::take_switch(arguments, "reference")) {
+    fmt::print("{}", cleat::node::reference());
+    return 0;
+  }
   cleat::node::NodeOptions options;
   char host[256] = "";
   if (gethostname(host, sizeof host - 1) == 0) options.node = host;
@@ -47,10 +67,6 @@ int main(int argc, char** argv) {
         "cleatd: the daemon of one node of Cleat.\n\n  --config FILE\n      TOML file "
         "(default: /etc/cleat/cleatd.toml, if it exists)\n{}",
         set.help());
-    return 0;
-  }
-  if (cleat::take_switch(arguments, "reference")) {
-    fmt::print("{}", set.reference());
     return 0;
   }
   auto config = cleat::take_flag(arguments, "config");
@@ -67,7 +83,7 @@ int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
   for (const std::string& warning : *applied) spdlog::warn("{}", warning);
-  auto ended = cleat::node::run_daemon(options);
+  auto ended = cleat::node::run_daemon(options, [&] { reload(set, sources, options); });
   spdlog::shutdown();
   if (ended) return 0;
   fmt::print(stderr, "cleatd: {}\n", ended.error().message);

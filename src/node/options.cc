@@ -22,7 +22,7 @@ void declare_ports(OptionSet& set, NodeOptions& options) {
 
 void declare(OptionSet& set, NodeOptions& options) {
   set.add(&options.cluster, {.name = "cluster", .help = "name of the cluster", .required = true});
-  set.add(&options.node, {.name = "node", .help = "name of this node", .required = true});
+  set.add(&options.node, {.name = "node", .help = "name of this node; its host name when none is given", .required = true});
   set.add(&options.address, {.name = "address",
                              .help = "IP address by which other nodes reach this one",
                              .required = true});
@@ -55,6 +55,17 @@ void declare(OptionSet& set, NodeOptions& options) {
            .help = "how long a node may be away before its replicas are made anew elsewhere",
            .min = 0,
            .max = Duration(std::chrono::hours(24 * 30)).count()});
+}
+
+std::string reference() {
+  NodeOptions defaults;
+  OptionSet set;
+  declare(set, defaults);
+  return "# Options of cleatd\n\n"
+         "Made by `cleatd --reference`; a test keeps it current. A flag goes before the environment, "
+         "that before the\nfile `cleatd.toml`. SIGHUP makes cleatd read the file again: options "
+         "marked \"live\" change at once.\n" +
+         set.reference();
 }
 
 }  // namespace cleat::node

@@ -35,5 +35,7 @@ struct NodeOptions {
 };
 
 void declare(OptionSet& set, NodeOptions& options);
+// The text of docs/reference.md.
+std::string reference();
 
 }  // namespace cleat::node
