@@ -21,6 +21,7 @@ import cluster_test  # noqa: E402
 
 ENGINE = "engine"  # attached as NBD
 DEVICE = "device"  # attached as FUSE and loop
+PEER_ADDRESS = "10.91.0.12:9479"  # of the sketch, on the second node
 MIB = 1 << 20
 
 
@@ -47,8 +48,8 @@ class Bed:
     def __enter__(self):
         with self.stack:
             self._make_directory()
-            self._start_pair()
             self._start_cluster()
+            self._start_pair()
             self._make_volumes()
             self.stack = self.stack.pop_all()
         return self
@@ -62,11 +63,13 @@ class Bed:
         self.stack.callback(shutil.rmtree, self.directory)
 
     def _start_pair(self):
+        """Over the same virtual network as Cleat: each process in the network of a node."""
         self.options.say("the sketch's pair, and a raw file")
-        peer = f"127.0.0.1:{free_port()}"
         command = ["pair", "--dir", self.directory, "--size-mib", self.size_bytes // MIB]
+        command += ["--primary-network", self.network(self.node)]
+        command += ["--peer-network", self.network(self.other), "--peer", PEER_ADDRESS]
         process = subprocess.Popen(
-            [str(self.program), *map(str, command), "--peer", peer],
+            [str(self.program), *map(str, command)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -166,6 +169,9 @@ class Bed:
         """Of the member embedded on the first node; seen from inside the cluster only."""
         peers = self.node.cleat_json("status")["metadata"]["endpoints"]
         return f"http://{peers[0]}"
+
+    def network(self, node):
+        return pathlib.Path("/proc", str(self.init_pid(node)), "ns", "net")
 
     def daemons(self):
         found = {}

@@ -1,6 +1,8 @@
 // cleat-sketch: what this machine allows at best, as JSON on standard output, for the ratios of the
 // bench. See README.md.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -25,6 +27,8 @@ constexpr const char* kUsage =
     "usage: cleat-sketch MODE [--KEY VALUE ...]\n"
     "  run   --dir D [--size-mib 4096] [--seconds 5] [--peer ADDR]   all figures, as JSON\n"
     "  pair  --dir D [--size-mib 4096] [--listen unix:D/nbd.sock] [--peer ADDR]\n"
+    "        [--primary-network F] [--peer-network F]     in the network namespaces of "
+    "/proc/PID/ns/net\n"
     "                          the two servers, for fio and others, until SIGTERM\n"
     "  load  --to ADDR [--export NAME] [--pids P,P]   the same load on any NBD server\n"
     "  raw   --file F                                 the same load on a file\n"
@@ -152,11 +156,19 @@ std::string measure_nbd(const std::string& address, const std::string& export_na
   return measure_all(ring, target, plan, pids);
 }
 
+void enter_network(const std::string& path) {
+  if (path.empty()) return;
+  int network = must(::open(path.c_str(), O_RDONLY | O_CLOEXEC), path);
+  must(::setns(network, CLONE_NEWNET), "setns " + path);
+  ::close(network);
+}
+
 template <class Body>
-pid_t spawn(Body body) {
+pid_t spawn(const std::string& network, Body body) {
   pid_t child = must(::fork(), "fork");
   if (child != 0) return child;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  enter_network(network);
   body();
   ::_exit(1);
 }
@@ -175,8 +187,12 @@ Pair start_pair(const Options& options) {
   std::string second = dir + "/sketch-2.img";
   prepare_file(first, bytes);
   prepare_file(second, bytes);
-  pair.pids.push_back(spawn([&] { run_peer(peer, second); }));
-  pair.pids.push_back(spawn([&] { run_primary(pair.listen, first, peer); }));
+  auto network = [&options](const char* key) {
+    return options.contains(key) ? options.at(key) : std::string();
+  };
+  pair.pids.push_back(spawn(network("peer-network"), [&] { run_peer(peer, second); }));
+  pair.pids.push_back(
+      spawn(network("primary-network"), [&] { run_primary(pair.listen, first, peer); }));
   return pair;
 }
 
