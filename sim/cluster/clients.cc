@@ -2,63 +2,55 @@
 // know it.
 #include <fmt/format.h>
 
-#include <cstring>
-
+#include "sim/cluster/block_value.h"
 #include "sim/cluster/cluster.h"
 
 namespace cleat::sim {
-namespace {
-
-// A block of a value: the value in every eighth byte group, so that a torn block shows.
-void fill_block(std::byte* block, Value value) {
-  for (size_t at = 0; at < kBlockSize; at += sizeof value)
-    std::memcpy(block + at, &value, sizeof value);
-}
-
-constexpr Value kTorn = ~Value{0};
-
-Value value_of(const std::byte* block) {
-  Value first;
-  std::memcpy(&first, block, sizeof first);
-  for (size_t at = 0; at < kBlockSize; at += sizeof first) {
-    if (std::memcmp(block + at, &first, sizeof first) != 0) return kTorn;
-  }
-  return first;
-}
-
-}  // namespace
-
 io::Task<void> Cluster::client(uint64_t number) {
   Random random(options_.seed * 1000 + number);
+  // Writes to a primary that was cut off hang: some clients go on reading from it.
+  bool reads_only = number % 4 == 3;
   while (!load_stopped_) {
     std::vector<Process*> candidates;
     for (Node& node : nodes_) {
       if (node.process && node.process->volume() != nullptr)
         candidates.push_back(node.process.get());
     }
-    if (candidates.empty()) {
+    if (candidates.empty() || held_) {
       co_await loop_.sleep(5ms);
       continue;
     }
     Process* chosen = candidates[random.below(candidates.size())];
     std::shared_ptr<engine::Volume> volume = chosen->shared_volume();
-    co_await one_operation(*volume, random);
+    ++operations_inside_;
+    co_await one_operation(*volume, random, reads_only);
+    --operations_inside_;
     auto pause = std::chrono::microseconds(static_cast<int64_t>(random.below(3000)));
     co_await loop_.sleep(pause);
   }
 }
 
-io::Task<void> Cluster::one_operation(engine::Volume& volume, Random& random) {
+io::Task<void> Cluster::one_operation(engine::Volume& volume, Random& random, bool reads_only) {
   ++result_.operations;
+  size_t usable = hot_blocks_.size();
+  while (block_of(usable - 1) >= volume.record().size_blocks) --usable;
   size_t count = random.chance(0.8) ? 1 : random.between(1, 4);
-  size_t first = random.below(kHotBlocks - count + 1);
+  size_t first = random.below(usable - count + 1);
+  count = one_range(first, count);
   uint64_t dice = random.below(100);
-  if (dice < 45) {
+  if (dice < 45 || reads_only) return do_read(volume, first, count);
+  if (dice < 82) {
     bool fua = random.chance(0.1);
     return do_write(volume, first, count, fua);
   }
-  if (dice < 90) return do_read(volume, first, count);
+  if (dice < 90) return do_zero(volume, first, count);
   return do_flush(volume);
+}
+
+// Hot blocks lie in runs, so that an operation of several blocks is one range of the volume.
+size_t Cluster::one_range(size_t first, size_t count) const {
+  while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
+  return count;
 }
 
 void Cluster::note_operation(const char* what, size_t hot, Value value,
@@ -68,8 +60,6 @@ void Cluster::note_operation(const char* what, size_t hot, Value value,
 }
 
 io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t count, bool fua) {
-  // Hot blocks lie in runs, so that an operation of several blocks is one range of the volume.
-  while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
   AlignedBuffer data(count * kBlockSize);
   std::vector<BlockHistory::WriteId> ids;
   for (size_t i = 0; i < count; ++i) {
@@ -80,6 +70,8 @@ io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t co
   BlockRange range{block_of(first), static_cast<uint32_t>(count)};
   auto flags = fua ? engine::WriteFlags::kFua : engine::WriteFlags::kNone;
   auto written = co_await volume.write(range, data.span(), flags);
+  bool spoilt = !written && written.error().code == Code::kIoError;
+  for (size_t i = 0; spoilt && i < count; ++i) history_.block(first + i).spoil(loop_.now());
   if (!written) co_return;
   ++result_.acknowledged;
   for (size_t i = 0; i < count; ++i) {
@@ -91,8 +83,24 @@ io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t co
   }
 }
 
+io::Task<void> Cluster::do_zero(engine::Volume& volume, size_t first, size_t count) {
+  std::vector<BlockHistory::WriteId> ids;
+  for (size_t i = 0; i < count; ++i) {
+    ids.push_back(history_.block(first + i).begin_write(0, loop_.now()));
+  }
+  BlockRange range{block_of(first), static_cast<uint32_t>(count)};
+  auto zeroed = co_await volume.zero(range, engine::WriteFlags::kNone);
+  bool spoilt = !zeroed && zeroed.error().code == Code::kIoError;
+  for (size_t i = 0; spoilt && i < count; ++i) history_.block(first + i).spoil(loop_.now());
+  if (!zeroed) co_return;
+  ++result_.acknowledged;
+  for (size_t i = 0; i < count; ++i) {
+    history_.block(first + i).end_write(ids[i], loop_.now());
+    note_operation("zeroed", first + i, 0, volume);
+  }
+}
+
 io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t count) {
-  while (count > 1 && block_of(first + count - 1) != block_of(first) + count - 1) --count;
   AlignedBuffer data(count * kBlockSize);
   TimePoint begun = loop_.now();
   BlockRange range{block_of(first), static_cast<uint32_t>(count)};
@@ -101,7 +109,7 @@ io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t cou
   ++result_.acknowledged;
   for (size_t i = 0; i < count; ++i) {
     Value value = value_of(data.data() + i * kBlockSize);
-    if (value == kTorn && !with_power_loss_) wrong("a read returned a torn block");
+    if (value == kTorn && !shape_.power_loss) wrong("a read returned a torn block");
     if (value == kTorn) continue;
     history_.block(first + i).end_read(value, begun, loop_.now());
     note_operation("read", first + i, value, volume);

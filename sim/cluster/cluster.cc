@@ -6,22 +6,37 @@ namespace cleat::sim {
 namespace {
 
 constexpr uint64_t kMediumBytes = 512 * kMiB;
-constexpr uint64_t kPoolBytes = 256 * kMiB;
 constexpr size_t kScratchBytes = 4 * kMiB;
-constexpr uint64_t kClients = 6;
+constexpr uint64_t kClients = 8;
+constexpr size_t kHotBlocksBeyond = 8;  // in what the volume grows to
 
 }  // namespace
 
+Cluster::Shape::Shape(uint64_t seed) {
+  Random random(seed ^ 0x5eed'0f'5ba9eULL);
+  power_loss = seed % 2 == 0;
+  snapshots = random.chance(0.7);
+  restores = random.chance(0.3);
+  replica_changes = random.chance(0.4);
+  growth = random.chance(0.4);
+  disk_errors = random.chance(0.3);
+  targeted = random.chance(0.5);
+  room_bytes = random.chance(0.2) ? random.between(3, 9) * kMiB : 181 * kMiB;
+  wait_max = random.chance(0.3) ? Duration(3s) : Duration(60s);
+}
+
 Cluster::Cluster(const RunOptions& options)
     : options_(options),
+      shape_(options.seed),
       loop_(options.seed),
       fabric_(loop_, kHosts),
       meta_(kHosts),
-      history_(kHotBlocks),
-      with_power_loss_(options.seed % 2 == 0) {
+      history_(kHotBlocks) {
   // Runs of neighbours in a few zones, so that regions, zones and extents are shared and crossed.
   uint64_t at = loop_.random().below(64);
   while (hot_blocks_.size() < kHotBlocks) {
+    if (hot_blocks_.size() == kHotBlocks - kHotBlocksBeyond)
+      at = kBlocks + loop_.random().below(64);
     for (int run = 0; run < 4 && hot_blocks_.size() < kHotBlocks; ++run)
       hot_blocks_.push_back(at++);
     at += loop_.random().below(120);
@@ -47,20 +62,63 @@ void Cluster::build() {
     auto formatted = loop_.wait(store::Pool::format(disk, format));
     CHECK(formatted, "a fresh simulated disk can be formatted");
     loop_.wait(start_node(host));
-    if (host >= replicas) continue;
-    auto created = loop_.wait(node.process->pool()->create(kVolume, kBlocks));
-    CHECK(created, "an empty pool has room");
-    node.process->service().add(**created);
-    record.replicas.push_back({static_cast<core::MemberIndex>(host), node_of(host), pool_of(host),
-                               core::ReplicaState::kInSync, Generation{}});
+    if (host < replicas) create_replica(host, record);
   }
   meta_.put(record);
+  meta_.observer = [this](const core::VolumeRecord& next) { record_changes(next); };
+}
+
+void Cluster::create_replica(HostIndex host, core::VolumeRecord& record) {
+  auto created = loop_.wait(process(host)->pool()->create(kVolume, kBlocks));
+  CHECK(created, "an empty pool has room");
+  process(host)->service().add(**created);
+  record.replicas.push_back({static_cast<core::MemberIndex>(host), node_of(host), pool_of(host),
+                             core::ReplicaState::kInSync, Generation{}});
+}
+
+bool Cluster::has_replica(HostIndex host) {
+  for (const core::ReplicaRecord& replica : stored_record().replicas) {
+    if (replica.node == node_of(host)) return true;
+  }
+  return false;
+}
+
+// What was lost with the power is back in a replica that was copied to, or made equal to others
+// when the volume was opened.
+void Cluster::record_changes(const core::VolumeRecord& next) {
+  const core::VolumeRecord& before = stored_record();
+  if (next.epoch != before.epoch) raised_at_ = loop_.now();
+  for (HostIndex host = 0; host < kHosts; ++host) {
+    bool in_sync = false;
+    for (const core::ReplicaRecord& replica : next.replicas) {
+      if (replica.node == node_of(host)) in_sync = replica.state == core::ReplicaState::kInSync;
+    }
+    bool opened = next.opened != before.opened && lost_[host] < raised_at_;
+    if (!in_sync || opened) lost_[host].reset();
+  }
+  check_losses(next);
+}
+
+// Acknowledged writes may be gone only when every replica in sync has lost what it had not flushed:
+// the power went everywhere, or whoever kept it was away when the volume was opened.
+void Cluster::check_losses(const core::VolumeRecord& record) {
+  for (const core::ReplicaRecord& replica : record.replicas) {
+    bool in_sync = replica.state == core::ReplicaState::kInSync;
+    if (!in_sync || lost_[replica.node.value - 1]) continue;
+    all_lost_ = false;
+    return;
+  }
+  if (all_lost_) return;
+  all_lost_ = true;
+  note("what was not flushed may be gone");
+  history_.begin_segment(loop_.now());
 }
 
 io::Task<void> Cluster::start_node(HostIndex host) {
   Node& node = nodes_[host];
   if (node.process) co_return;
-  ProcessContext context{loop_, fabric_, meta_, options_.bug, kHosts};
+  ProcessContext context{loop_,  fabric_,           meta_,          options_.bug,
+                         kHosts, shape_.room_bytes, shape_.wait_max};
   fabric_.start_process(host);
   node.process = std::make_unique<Process>(context, host, node.medium, node.scratch);
   Process* started = node.process.get();
@@ -71,6 +129,26 @@ io::Task<void> Cluster::start_node(HostIndex host) {
   note(fmt::format("host {}: started", host));
 }
 
+std::shared_ptr<engine::Volume> Cluster::open_volume(HostIndex* host) {
+  for (HostIndex at = 0; at < kHosts; ++at) {
+    Process* here = process(at);
+    if (here == nullptr || here->volume() == nullptr || here->volume()->ended()) continue;
+    if (host != nullptr) *host = at;
+    return here->shared_volume();
+  }
+  return nullptr;
+}
+
+Duration Cluster::random_time(uint64_t low_ms, uint64_t high_ms) {
+  return std::chrono::milliseconds(static_cast<int64_t>(loop_.random().between(low_ms, high_ms)));
+}
+
+void Cluster::note(std::string text) {
+  if (!options_.trace) return;
+  double at = std::chrono::duration<double>(loop_.now().time_since_epoch()).count();
+  fmt::print("{:10.6f} {}\n", at, text);
+}
+
 void Cluster::wrong(std::string text) {
   note("WRONG: " + text);
   if (failure_.empty()) failure_ = std::move(text);
@@ -78,7 +156,7 @@ void Cluster::wrong(std::string text) {
 
 bool Cluster::drive(const bool& done) {
   while (!done) {
-    if (loop_.steps() >= kStepsMax || !loop_.step()) return false;
+    if (loop_.steps() >= kStepsMax || loop_.now() >= deadline_ || !loop_.step()) return false;
   }
   return true;
 }
@@ -100,9 +178,17 @@ RunResult Cluster::run() {
     wrong(fmt::format("a healthy cluster does not attach: {}", to_string(attached.error())));
   faults_and_load();
   bool done = false;
+  deadline_ = loop_.now() + kHealingMax;
   loop_.spawn(heal_and_check(done));
   result_.hung = !drive(done);
-  if (result_.hung) wrong(fmt::format("it does not end: {} steps", loop_.steps()));
+  if (result_.hung) {
+    std::string acts;
+    for (const std::string& act : acts_) acts += ", " + act;
+    wrong(fmt::format(
+        "no progress: {}; {} steps, {:.0f} s of virtual time; under way: {} clients{}", stage_,
+        loop_.steps(), std::chrono::duration<double>(loop_.now().time_since_epoch()).count(),
+        operations_inside_, acts));
+  }
   std::string history = history_.check();
   if (!history.empty()) wrong(history);
   if (!result_.hung) {

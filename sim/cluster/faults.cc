@@ -1,5 +1,5 @@
-// What happens to the cluster: processes killed, power lost, links cut, processes paused, the
-// metadata away, the volume moved with and without the old primary's consent, snapshots taken.
+// What happens to the cluster: processes killed, power lost, links cut, processes paused, disks
+// that fail, the metadata away, the volume moved with and without the old primary's consent.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,22 +31,27 @@ io::Task<void> Cluster::nemesis() {
 
 io::Task<void> Cluster::one_fault() {
   uint64_t dice = loop_.random().below(100);
-  if (dice < 22) return fault_kill(with_power_loss_ && loop_.random().chance(0.5));
-  if (dice < 45) return fault_cut();
-  if (dice < 55) return fault_pause();
-  if (dice < 65) return fault_meta();
-  if (dice < 85) return fault_move();
-  if (dice < 95) return fault_snapshot();
-  return fault_power_all();
+  if (dice < 15) return one_change();
+  if (dice < 25 && shape_.targeted) return one_targeted_fault();
+  if (dice < 32 && shape_.disk_errors) return fault_disk();
+  if (dice < 50) return fault_kill(shape_.power_loss && loop_.random().chance(0.5));
+  if (dice < 66) return fault_cut();
+  if (dice < 73) return fault_pause();
+  if (dice < 80) return fault_meta();
+  if (dice < 95) return fault_move();
+  return fault_power_all(false);
 }
 
-void Cluster::note(std::string text) {
-  if (!options_.trace) return;
-  double at = std::chrono::duration<double>(loop_.now().time_since_epoch()).count();
-  fmt::print("{:10.6f} {}\n", at, text);
+io::Task<void> Cluster::one_targeted_fault() {
+  switch (loop_.random().below(4)) {
+    case 0: return fault_isolated_primary();
+    case 1: return fault_two_primaries();
+    case 2: return fault_power_after_flush();
+    default: return fault_interrupted_resync();
+  }
 }
 
-void Cluster::kill_node(HostIndex host, bool power) {
+void Cluster::kill_node(HostIndex host, bool power, bool lose_cache) {
   Node& node = nodes_[host];
   if (!node.process) return;
   note(fmt::format("host {}: {}", host, power ? "loses power" : "process killed"));
@@ -55,14 +60,20 @@ void Cluster::kill_node(HostIndex host, bool power) {
   fabric_.end_process(host, power);
   uint64_t seed = loop_.random()();
   if (power) {
-    node.medium->crash(keep_random(seed));
     node.scratch.assign(scratch.size(), std::byte{0});
-    history_.begin_segment(loop_.now());
+    node.medium->crash(lose_cache ? lose_all() : keep_random(seed));
+    lose_power(host);
   } else {
     node.medium->kill_process(keep_random_blocks(seed));
     node.scratch = std::move(scratch);
   }
   group_.spawn(bury(std::move(node.process)));
+}
+
+void Cluster::lose_power(HostIndex host) {
+  lost_[host] = loop_.now();
+  all_lost_ = false;  // what was written since may go with this
+  check_losses(stored_record());
 }
 
 io::Task<void> Cluster::bury(std::unique_ptr<Process> process) {
@@ -71,35 +82,64 @@ io::Task<void> Cluster::bury(std::unique_ptr<Process> process) {
 }
 
 io::Task<void> Cluster::fault_kill(bool power) {
-  auto host = static_cast<HostIndex>(loop_.random().below(kHosts));
+  HostIndex host = random_host();
   if (!process(host)) co_return;
   kill_node(host, power);
-  auto away = std::chrono::milliseconds(static_cast<int64_t>(loop_.random().between(1, 6000)));
+  Duration away = random_time(1, 6000);
+  co_await restart_node(host, away);
+}
+
+io::Task<void> Cluster::restart_node(HostIndex host, Duration away) {
   co_await loop_.sleep(away);
   co_await start_node(host);
 }
 
-io::Task<void> Cluster::fault_power_all() {
-  if (!with_power_loss_) co_return;
-  for (HostIndex host = 0; host < kHosts; ++host) kill_node(host, true);
+io::Task<void> Cluster::fault_power_all(bool lose_cache) {
+  if (!shape_.power_loss) co_return;
+  for (HostIndex host = 0; host < kHosts; ++host) kill_node(host, true, lose_cache);
   co_await loop_.sleep(500ms);
   for (HostIndex host = 0; host < kHosts; ++host) co_await start_node(host);
 }
 
-io::Task<void> Cluster::fault_cut() {
-  auto host = static_cast<HostIndex>(loop_.random().below(kHosts));
-  bool from_meta = loop_.random().chance(0.4);
-  bool all_links = loop_.random().chance(0.5);
-  auto only = static_cast<HostIndex>(loop_.random().below(kHosts));
-  note(fmt::format("host {}: cut from {}{}", host, all_links ? "all" : fmt::format("{}", only),
-                   from_meta ? " and the metadata" : ""));
-  ++fault_counts_["cut"];
+// A disk that answers some operations with errors, and is replaced in the end: the process opens
+// the pool again.
+io::Task<void> Cluster::fault_disk() {
+  HostIndex host = random_host();
+  Process* failing = process(host);
+  if (failing == nullptr || failing->pool() == nullptr || disks_failing_ > 0) co_return;
+  ++disks_failing_;
+  Act act(*this, "disk");
+  uint64_t kind = loop_.random().below(3);
+  note(fmt::format("host {}: the disk fails {}", host,
+                   kind == 0   ? "reads"
+                   : kind == 1 ? "writes"
+                               : "everything"));
+  auto chance = 0.02 * static_cast<double>(loop_.random().between(1, 50));
+  auto fails = [kind, chance, random = Random(loop_.random()())](DiskOp op, uint64_t,
+                                                                 uint64_t) mutable {
+    bool meant = kind == 2 || (kind == 0) == (op == DiskOp::kRead);
+    return meant && random.chance(chance);
+  };
+  failing->disk().faults().fail = std::move(fails);
+  Duration lasts = random_time(20, 3000);
+  co_await loop_.sleep(lasts);
+  --disks_failing_;
+  if (process(host) != failing) co_return;
+  failing->disk().faults().fail = nullptr;
+  kill_node(host, false);
+  Duration away = random_time(1, 500);
+  co_await restart_node(host, away);
+}
+
+void Cluster::cut_off(HostIndex host, bool from_meta) {
+  note(fmt::format("host {}: cut off{}", host, from_meta ? ", from the metadata too" : ""));
   for (HostIndex other = 0; other < kHosts; ++other) {
-    if (other != host && (all_links || other == only)) fabric_.cut(host, other);
+    if (other != host) fabric_.cut(host, other);
   }
   if (from_meta) meta_.set_reachable(host, false);
-  auto lasts = std::chrono::milliseconds(static_cast<int64_t>(loop_.random().between(10, 8000)));
-  co_await loop_.sleep(lasts);
+}
+
+void Cluster::join_again(HostIndex host) {
   for (HostIndex other = 0; other < kHosts; ++other) {
     if (other != host) fabric_.heal(host, other);
   }
@@ -107,12 +147,29 @@ io::Task<void> Cluster::fault_cut() {
   note(fmt::format("host {}: healed", host));
 }
 
+io::Task<void> Cluster::fault_cut() {
+  HostIndex host = random_host();
+  bool from_meta = loop_.random().chance(0.4);
+  Act act(*this, "cut");
+  if (loop_.random().chance(0.5)) {
+    cut_off(host, from_meta);
+  } else {
+    HostIndex other = random_host();
+    note(fmt::format("host {}: cut from {}", host, other));
+    if (other != host) fabric_.cut(host, other);
+    if (from_meta) meta_.set_reachable(host, false);
+  }
+  Duration lasts = random_time(10, 8000);
+  co_await loop_.sleep(lasts);
+  join_again(host);
+}
+
 io::Task<void> Cluster::fault_pause() {
-  auto host = static_cast<HostIndex>(loop_.random().below(kHosts));
+  auto host = random_host();
   Process* paused = process(host);
   if (!paused || paused->executor().paused()) co_return;
   note(fmt::format("host {}: paused", host));
-  ++fault_counts_["pause"];
+  Act act(*this, "pause");
   paused->executor().pause();
   auto lasts = std::chrono::milliseconds(static_cast<int64_t>(loop_.random().between(10, 5000)));
   co_await loop_.sleep(lasts);
@@ -122,7 +179,7 @@ io::Task<void> Cluster::fault_pause() {
 
 io::Task<void> Cluster::fault_meta() {
   note("metadata away");
-  ++fault_counts_["metadata"];
+  Act act(*this, "metadata");
   for (HostIndex host = 0; host < kHosts; ++host) meta_.set_reachable(host, false);
   auto lasts = std::chrono::milliseconds(static_cast<int64_t>(loop_.random().between(100, 6000)));
   co_await loop_.sleep(lasts);
@@ -147,47 +204,26 @@ io::Task<Result<void>> Cluster::attach_on(HostIndex host, bool take_over) {
   co_return attached;
 }
 
+io::Task<void> Cluster::detach_from(HostIndex host) {
+  Process* old = process(host);
+  if (old == nullptr || old->volume() == nullptr || old->attaching) co_return;
+  old->attaching = true;
+  auto detached = co_await old->detach();
+  old->attaching = false;
+  note(fmt::format("host {}: detach: {}", host, detached ? "done" : to_string(detached.error())));
+}
+
 // Moves the volume: in order when its primary answers, by force else.
 io::Task<void> Cluster::fault_move() {
-  auto to = static_cast<HostIndex>(loop_.random().below(kHosts));
+  HostIndex to = random_host();
   bool orderly = loop_.random().chance(0.4);
-  ++fault_counts_[orderly ? "move" : "takeover"];
+  Act act(*this, orderly ? "move" : "takeover");
   note(fmt::format("volume moves to host {}{}", to, orderly ? "" : " by force"));
-  if (orderly) {
-    for (HostIndex host = 0; host < kHosts; ++host) {
-      Process* old = process(host);
-      if (host == to || old == nullptr || old->volume() == nullptr || old->attaching) continue;
-      old->attaching = true;
-      auto detached = co_await old->detach();
-      old->attaching = false;
-      note(fmt::format("host {}: detach: {}", host,
-                       detached ? "done" : to_string(detached.error())));
-    }
+  for (HostIndex host = 0; orderly && host < kHosts; ++host) {
+    if (host != to) co_await detach_from(host);
   }
   auto attached = co_await attach_on(to, true);
   (void)attached;
-}
-
-io::Task<void> Cluster::fault_snapshot() {
-  for (HostIndex host = 0; host < kHosts; ++host) {
-    Process* here = process(host);
-    if (here == nullptr || here->volume() == nullptr) continue;
-    std::shared_ptr<engine::Volume> volume = here->shared_volume();
-    ++fault_counts_["snapshot"];
-    bool remove = !snapshots_.empty() && loop_.random().chance(0.5);
-    if (remove) {
-      SnapshotId victim = snapshots_[loop_.random().below(snapshots_.size())];
-      auto deleted = co_await volume->delete_snapshot(victim);
-      if (deleted) std::erase(snapshots_, victim);
-    } else {
-      core::SnapshotRecord snapshot;
-      snapshot.id = SnapshotId(next_snapshot_++);
-      snapshot.name = fmt::format("snapshot-{}", snapshot.id.value);
-      auto taken = co_await volume->snapshot(snapshot);
-      if (taken) snapshots_.push_back(snapshot.id);
-    }
-    co_return;
-  }
 }
 
 // Somebody always wants the volume: when nobody has it open, or only fenced ones, it is attached
@@ -200,17 +236,13 @@ io::Task<void> Cluster::keep_attached() {
       Process* here = process(host);
       if (here == nullptr || here->volume() == nullptr) continue;
       if (here->volume()->ended() && !here->attaching) {
-        here->attaching = true;
-        auto closed = co_await here->detach();
-        (void)closed;
-        here->attaching = false;
+        co_await detach_from(host);
         continue;
       }
       open = true;
     }
     if (open) continue;
-    auto host = static_cast<HostIndex>(loop_.random().below(kHosts));
-    auto attached = co_await attach_on(host, true);
+    auto attached = co_await attach_on(random_host(), true);
     (void)attached;
   }
 }

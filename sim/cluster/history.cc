@@ -25,6 +25,21 @@ std::string describe(const Zone& zone) {
                      zone.forward() ? "forward" : "backward", ms(zone.low()), ms(zone.high()));
 }
 
+std::string conflict_of(const std::vector<Zone>& zones) {
+  for (const Zone& x : zones) {
+    if (!x.forward()) continue;
+    for (const Zone& y : zones) {
+      if (&x == &y) continue;
+      bool overlap = y.forward() && x.low() < y.high() && y.low() < x.high();
+      bool inside = !y.forward() && x.low() < y.low() && y.high() < x.high();
+      if (overlap || inside) {
+        return fmt::format("not linearizable: {} against {}", describe(x), describe(y));
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 BlockHistory::WriteId BlockHistory::begin_write(Value value, TimePoint now) {
@@ -32,10 +47,20 @@ BlockHistory::WriteId BlockHistory::begin_write(Value value, TimePoint now) {
   return last_id_;
 }
 
+void BlockHistory::spoil(TimePoint now) {
+  spoilt_ = true;
+  spoilt_at_ = now;
+}
+
 void BlockHistory::end_write(WriteId id, TimePoint now) {
   for (Segment& segment : segments_) {
     for (Write& write : segment.writes) {
-      if (write.id == id) write.ended = now;
+      if (write.id != id) continue;
+      write.ended = now;
+      if (spoilt_ && write.begun > spoilt_at_) {
+        spoilt_ = false;
+        whole_since_ = now;
+      }
     }
   }
 }
@@ -47,6 +72,7 @@ void BlockHistory::make_durable(WriteId id) {
 }
 
 void BlockHistory::end_read(Value value, TimePoint begun, TimePoint now) {
+  if (spoilt_ || begun < whole_since_) return;
   segments_.back().reads.push_back(Read{value, begun, now});
 }
 
@@ -56,28 +82,29 @@ void BlockHistory::flushed(TimePoint begun) {
   }
 }
 
-// Values of this segment that may be found after a power loss.
+// Values of this segment that may be found after it: what no flush has covered may be gone.
 std::vector<Value> BlockHistory::survivors() const {
   const Segment& last = segments_.back();
   std::vector<Value> values;
-  auto overwritten_after = [&last](TimePoint ended) {
-    return std::ranges::any_of(
-        last.writes, [ended](const Write& write) { return write.durable && write.begun > ended; });
-  };
+  auto stays = [](const Write& write) { return write.ended && write.durable; };
   for (const Write& write : last.writes) {
-    if (write.ended && !overwritten_after(*write.ended)) values.push_back(write.value);
+    if (!write.ended) continue;
+    bool overwritten = std::ranges::any_of(last.writes, [&](const Write& later) {
+      return stays(later) && later.begun > *write.ended;
+    });
+    if (!overwritten) values.push_back(write.value);
   }
-  bool any_durable = std::ranges::any_of(last.writes, &Write::durable);
-  if (!any_durable) {
+  if (!std::ranges::any_of(last.writes, stays)) {
     values.insert(values.end(), last.first_values.begin(), last.first_values.end());
   }
   return values;
 }
 
-void BlockHistory::begin_segment(TimePoint now) {
-  Segment next{{}, {}, survivors(), now};
+void BlockHistory::begin_segment(std::vector<Value> first_values, bool with_unanswered,
+                                 TimePoint now) {
+  Segment next{{}, {}, std::move(first_values), now};
   for (const Write& write : segments_.back().writes) {
-    if (!write.ended) next.writes.push_back(write);
+    if (with_unanswered && !write.ended) next.writes.push_back(write);
   }
   std::ranges::sort(next.first_values);
   auto repeated = std::ranges::unique(next.first_values);
@@ -85,25 +112,67 @@ void BlockHistory::begin_segment(TimePoint now) {
   segments_.push_back(std::move(next));
 }
 
+void BlockHistory::begin_segment(TimePoint now) { begin_segment(survivors(), true, now); }
+
+void BlockHistory::restored(Value value, bool certain, TimePoint now) {
+  std::vector<Value> values;
+  if (!certain) values = survivors();
+  values.push_back(value);
+  begin_segment(std::move(values), !certain, now);
+}
+
+// Each read of zeros has a source: zeros at the beginning, or a zeroing, that no value has
+// certainly overwritten.
+std::string BlockHistory::check_zeros(const Segment& segment) {
+  auto overwritten = [&segment](TimePoint since, const Read& read) {
+    return std::ranges::any_of(segment.writes, [&](const Write& w) {
+      return w.value != 0 && w.begun > since && w.ended && *w.ended < read.begun;
+    });
+  };
+  bool at_first = std::ranges::binary_search(segment.first_values, Value{0});
+  for (const Read& read : segment.reads) {
+    if (read.value != 0) continue;
+    if (at_first && !overwritten(TimePoint::min(), read)) continue;
+    bool has_source = std::ranges::any_of(segment.writes, [&](const Write& w) {
+      if (w.value != 0 || w.begun > read.ended) return false;
+      return !w.ended || !overwritten(*w.ended, read);
+    });
+    if (!has_source) {
+      return fmt::format(
+          "a read at {:.3f} ms returned zeros, which nobody wrote, or which a later "
+          "write had replaced",
+          ms(read.ended));
+    }
+  }
+  return {};
+}
+
 std::string BlockHistory::check_segment(const Segment& segment) {
-  std::map<Value, Zone> zones;
-  std::map<Value, bool> known;
+  std::map<Value, Zone> values;
+  std::vector<Zone> zones;
   for (const Write& write : segment.writes) {
-    Zone& zone = zones.try_emplace(write.value, Zone{write.value}).first->second;
+    if (write.value == 0) {
+      if (write.ended) zones.push_back(Zone{0, *write.ended, write.begun});
+      continue;
+    }
+    Zone& zone = values.try_emplace(write.value, Zone{write.value}).first->second;
     zone.last_begin = std::max(zone.last_begin, write.begun);
     if (write.ended) zone.first_end = std::min(zone.first_end, *write.ended);
-    known[write.value] = true;
   }
   for (const Read& read : segment.reads) {
-    auto found = zones.find(read.value);
-    if (found == zones.end()) {
+    if (read.value == 0) {
+      zones.push_back(Zone{0, read.ended, read.begun});
+      continue;
+    }
+    auto found = values.find(read.value);
+    if (found == values.end()) {
       if (!std::ranges::binary_search(segment.first_values, read.value)) {
         return fmt::format(
             "a read at {:.3f} ms returned {}, which nobody wrote or which was lost for good",
             ms(read.ended), read.value);
       }
       // The first value: as if written just before the segment.
-      found = zones.try_emplace(read.value, Zone{read.value}).first;
+      found = values.try_emplace(read.value, Zone{read.value}).first;
       found->second.first_end = segment.begun;
       found->second.last_begin = segment.begun;
     }
@@ -111,21 +180,11 @@ std::string BlockHistory::check_segment(const Segment& segment) {
     found->second.last_begin = std::max(found->second.last_begin, read.begun);
   }
   // Unanswered and never seen: it may never have happened.
-  std::erase_if(zones,
-                [](const auto& entry) { return entry.second.first_end == TimePoint::max(); });
-  for (auto a = zones.begin(); a != zones.end(); ++a) {
-    for (auto b = zones.begin(); b != zones.end(); ++b) {
-      if (a == b) continue;
-      const Zone& x = a->second;
-      const Zone& y = b->second;
-      bool overlap = x.forward() && y.forward() && x.low() < y.high() && y.low() < x.high();
-      bool inside = x.forward() && !y.forward() && x.low() < y.low() && y.high() < x.high();
-      if (overlap || inside) {
-        return fmt::format("not linearizable: {} against {}", describe(x), describe(y));
-      }
-    }
+  for (const auto& [value, zone] : values) {
+    if (zone.first_end != TimePoint::max()) zones.push_back(zone);
   }
-  return {};
+  std::string wrong = conflict_of(zones);
+  return wrong.empty() ? check_zeros(segment) : wrong;
 }
 
 std::string BlockHistory::check() const {

@@ -6,9 +6,12 @@
 // 1997, section 4). A write without an answer may have happened at any time after its call, or
 // never.
 //
+// Zeros are the one value that is not unique: each zeroing and each read of zeros is a backward zone
+// of its own, and a read of zeros needs a zeroing that may still have been in force.
+//
 // Power loss: begin_segment() closes the books. What the next segment starts from must be a value
 // that was not overwritten by a write that was flushed before. A write without an answer goes over
-// into it.
+// into it. A restored snapshot begins a segment, too: with what it held.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +24,7 @@
 
 namespace cleat::sim {
 
-using Value = uint64_t;  // 0: never written, or zeroed at the beginning
+using Value = uint64_t;  // 0: never written, or zeroed
 
 class BlockHistory {
  public:
@@ -30,13 +33,18 @@ class BlockHistory {
   void end_write(WriteId id, TimePoint now);
   void make_durable(WriteId id);
   void end_read(Value value, TimePoint begun, TimePoint now);
+  // A write failed with an error of a device: until the next one the block holds anything.
+  void spoil(TimePoint now);
   // Everything that was acknowledged before `begun` is durable.
   void flushed(TimePoint begun);
   // Acknowledged writes that were not flushed may be gone from here on.
   void begin_segment(TimePoint now);
+  // A snapshot was restored while nothing was under way. Not certain: or it was not.
+  void restored(Value value, bool certain, TimePoint now);
 
   // Empty when all is well; else what is wrong.
   std::string check() const;
+  size_t segments() const { return segments_.size(); }
 
  private:
   struct Write {
@@ -59,9 +67,14 @@ class BlockHistory {
   };
 
   static std::string check_segment(const Segment& segment);
+  static std::string check_zeros(const Segment& segment);
   std::vector<Value> survivors() const;
+  void begin_segment(std::vector<Value> first_values, bool with_unanswered, TimePoint now);
 
   WriteId last_id_ = 0;
+  bool spoilt_ = false;
+  TimePoint spoilt_at_{};
+  TimePoint whole_since_{};
   std::vector<Segment> segments_{Segment{{}, {}, {0}, {}}};
 };
 

@@ -94,17 +94,38 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
   return std::make_unique<BuggyMember>(bug, std::move(member));
 }
 
-io::Task<wire::Reply> EpochBlindHandler::handle(wire::Message request) {
-  if (request.header.type == wire::Type::kFence && request.header.epoch >= epoch_) {
-    epoch_ = request.header.epoch;
-    fence_ = request.header.fence;
-  } else if (request.header.epoch < epoch_) {
-    request.header.epoch = epoch_;
-    request.header.fence = fence_;
+void EpochBlindness::blind(wire::Header& request) {
+  if (request.type == wire::Type::kFence && request.epoch >= epoch) {
+    epoch = request.epoch;
+    fence = request.fence;
+  } else if (request.epoch < epoch) {
+    request.epoch = epoch;
+    request.fence = fence;
   }
+}
+
+io::Task<wire::Reply> EpochBlindHandler::handle(wire::Message request) {
+  blindness_.blind(request.header);
   io::Task<wire::Reply> task = service_.handle(std::move(request));
   wire::Reply reply = co_await std::move(task);
   co_return reply;
+}
+
+io::Task<Result<wire::Header>> EpochBlindMember::call(const wire::Header& request,
+                                                      ConstBuffer payload, MutableBuffer into,
+                                                      Duration timeout) {
+  wire::Header blinded = request;
+  blindness_.blind(blinded);
+  auto reply = co_await member_->call(blinded, payload, into, timeout);
+  co_return reply;
+}
+
+io::Task<Result<engine::Answer>> EpochBlindMember::query(const wire::Header& request,
+                                                         ConstBuffer payload, Duration timeout) {
+  wire::Header blinded = request;
+  blindness_.blind(blinded);
+  auto answer = co_await member_->query(blinded, payload, timeout);
+  co_return answer;
 }
 
 }  // namespace cleat::sim

@@ -37,16 +37,40 @@ std::optional<PlantedBug> planted_bug(std::string_view name);
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
                                       bool remote);
 
-// For kIgnoreEpoch: the replicas' service behind a door that lets every epoch in.
+// For kIgnoreEpoch: every message of a lower epoch, or of an older fence, is taken for one of the
+// newest that passed. One for each process.
+struct EpochBlindness {
+  Epoch epoch;
+  uint32_t fence = 0;
+  void blind(wire::Header& request);
+};
+
+// The replicas' service behind a door that lets every epoch in.
 class EpochBlindHandler final : public wire::RequestHandler {
  public:
-  explicit EpochBlindHandler(wire::RequestHandler& service) : service_(service) {}
+  EpochBlindHandler(wire::RequestHandler& service, EpochBlindness& blindness)
+      : service_(service), blindness_(blindness) {}
   io::Task<wire::Reply> handle(wire::Message request) override;
 
  private:
   wire::RequestHandler& service_;
-  Epoch epoch_;  // of the newest fence that passed
-  uint32_t fence_ = 0;
+  EpochBlindness& blindness_;
+};
+
+// The same for the replica of this process.
+class EpochBlindMember final : public engine::Member {
+ public:
+  EpochBlindMember(std::unique_ptr<engine::Member> member, EpochBlindness& blindness)
+      : member_(std::move(member)), blindness_(blindness) {}
+  io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
+                                      MutableBuffer into, Duration timeout) override;
+  io::Task<Result<engine::Answer>> query(const wire::Header& request, ConstBuffer payload,
+                                         Duration timeout) override;
+  void give_up() override { member_->give_up(); }
+
+ private:
+  std::unique_ptr<engine::Member> member_;
+  EpochBlindness& blindness_;
 };
 
 }  // namespace cleat::sim

@@ -41,7 +41,7 @@ Process::Process(ProcessContext context, HostIndex host, std::shared_ptr<Medium>
       registry_(context.meta, context.loop, host),
       peers_(executor_, buffers_, network_, identity_of(host, context.loop.random()), {}),
       service_(executor_, buffers_),
-      epoch_blind_(service_),
+      epoch_blind_(service_, blindness_),
       server_(executor_, buffers_, identity_of(host, context.loop.random()), handler()),
       medium_(std::move(medium)),
       owned_disk_(std::make_unique<SimulatedDisk>(context.loop, medium_)),
@@ -69,12 +69,16 @@ std::unique_ptr<engine::Member> Process::make_member(const core::ReplicaRecord& 
   } else {
     member = std::make_unique<engine::LocalMember>(service_);
   }
+  if (!remote && context_.bug == PlantedBug::kIgnoreEpoch) {
+    return std::make_unique<EpochBlindMember>(std::move(member), blindness_);
+  }
   return plant(context_.bug, std::move(member), remote);
 }
 
 io::Task<Result<void>> Process::start() {
   store::OpenOptions options;
   options.identity = store::PoolIdentity{7, node_of(host_), pool_of(host_)};
+  options.reserve_bytes = kPoolCapacity - context_.room_bytes;
   auto pool = co_await store::Pool::open(executor_, std::move(owned_disk_),
                                          std::move(owned_scratch_), options);
   if (!pool) co_return fail(pool.error());
@@ -104,7 +108,7 @@ io::Task<void> Process::tick() {
 io::Task<Result<void>> Process::attach(VolumeId volume, engine::AttachRequest request) {
   auto factory = [this](const core::ReplicaRecord& replica) { return make_member(replica); };
   engine::VolumeContext context{executor_, buffers_, registry_, node_of(host_), factory};
-  context.wait_max = 60s;
+  context.wait_max = context_.wait_max;
   CO_TRY_ASSIGN(std::unique_ptr<engine::Volume> opened,
                 co_await engine::Volume::attach(std::move(context), volume, request));
   volume_ = std::move(opened);
@@ -131,7 +135,7 @@ std::vector<std::byte> Process::cut() {
 
 io::Task<void> Process::unwind() {
   stopping_ = true;
-  while (attaching) co_await context_.loop.sleep(10ms);
+  while (attaching || readers > 0) co_await context_.loop.sleep(10ms);
   if (volume_) {
     std::shared_ptr<engine::Volume> volume = volume_;
     co_await volume->stop();

@@ -25,7 +25,12 @@ struct ProcessContext {
   MetaState& meta;
   PlantedBug bug = PlantedBug::kNone;
   uint32_t hosts = 3;
+  uint64_t room_bytes = 181 * kMiB;  // of the pool, before writes that need space are refused
+  Duration wait_max = 60s;           // of the volume (R10)
 };
+
+inline constexpr uint64_t kPoolBytes = 256 * kMiB;
+inline constexpr uint64_t kPoolCapacity = 245 * kMiB;  // of that, in extents
 
 NodeId node_of(HostIndex host);
 PoolId pool_of(HostIndex host);
@@ -48,6 +53,7 @@ class Process {
   std::vector<std::byte> cut();
   bool is_cut() const { return cut_; }
   bool attaching = false;  // the cluster moves the volume to or from here now
+  uint32_t readers = 0;    // checks that read the stores of this process
   // Ends what still runs, after cut() or in order.
   io::Task<void> unwind();
 
@@ -71,6 +77,7 @@ class Process {
   SimulatedRegistry registry_;
   wire::PeerPool peers_;
   engine::ReplicaService service_;
+  EpochBlindness blindness_;
   EpochBlindHandler epoch_blind_;
   wire::PeerServer server_;
   std::shared_ptr<Medium> medium_;

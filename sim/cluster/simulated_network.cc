@@ -231,15 +231,18 @@ io::Address SimulatedNetwork::address_of(HostIndex host) {
 
 io::Task<Result<std::unique_ptr<io::Stream>>> SimulatedNetwork::connect(io::Address to,
                                                                         Duration timeout) {
-  uint64_t life = fabric_.hosts_[host_].incarnation;
   auto other = static_cast<HostIndex>(std::stoul(to.text.substr(to.text.find(':') + 1)));
   co_await fabric_.loop_.sleep(fabric_.latency());
+  const NetworkFabric::Host& own = fabric_.hosts_[host_];
+  if (own.incarnation != incarnation_ || !own.up) {
+    co_return fail(Code::kUnreachable, "the process is dead");
+  }
   if (fabric_.is_cut(host_, other) || !fabric_.hosts_[other].up) {
     co_await executor_.sleep(timeout);
     co_return fail(Code::kTimedOut, "connect");
   }
   auto listener = fabric_.listeners_.find(to.text);
-  bool mine = fabric_.hosts_[host_].incarnation == life && fabric_.hosts_[host_].up;
+  bool mine = own.incarnation == incarnation_ && own.up;
   if (!mine || listener == fabric_.listeners_.end()) co_return fail(Code::kUnreachable, "refused");
   auto connection =
       std::make_shared<Connection>(fabric_, host_, executor_, other, listener->second->executor());

@@ -71,7 +71,10 @@ class NetworkFabric {
 class SimulatedNetwork final : public io::Network {
  public:
   SimulatedNetwork(NetworkFabric& fabric, HostIndex host, io::Executor& executor)
-      : fabric_(fabric), host_(host), executor_(executor) {}
+      : fabric_(fabric),
+        host_(host),
+        executor_(executor),
+        incarnation_(fabric.hosts_[host].incarnation) {}
   io::Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to, Duration timeout) override;
   io::Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address at) override;
   // "host:N" is where host N listens.
@@ -81,6 +84,7 @@ class SimulatedNetwork final : public io::Network {
   NetworkFabric& fabric_;
   HostIndex host_;
   io::Executor& executor_;
+  uint64_t incarnation_;  // of the process: one that is dead reaches nobody
 };
 
 }  // namespace cleat::sim

@@ -2,6 +2,7 @@
 // to it, which can be cut, be slow, and lose answers of changes that were made.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -16,8 +17,11 @@ class MetaState {
 
   void put(core::VolumeRecord record) {
     VolumeId id = record.id;
+    if (observer) observer(record);
     records_[id] = engine::VersionedRecord{std::move(record), ++revision_};
   }
+  // Told of each change before it holds.
+  std::function<void(const core::VolumeRecord&)> observer;
   const engine::VersionedRecord* find(VolumeId id) const {
     auto found = records_.find(id);
     return found == records_.end() ? nullptr : &found->second;

@@ -12,7 +12,9 @@ namespace {
 constexpr int kAttemptsMax = 8;
 constexpr Duration kFenceInterval = 100ms;
 // A member that refuses connections may be restarting; one that is cut off answers nothing at all.
-// With another's answer in hand this is how long either is waited for, without any the longer time.
+// With another's answer in hand this is how long either is waited for, without any the longer time:
+// also when all who answered lost the power, so that only a silent one may have every write that was
+// acknowledged and not flushed.
 constexpr Duration kFencePatience = 1500ms;
 constexpr Duration kFencePatienceAlone = 15s;
 
@@ -123,8 +125,9 @@ io::Task<void> Volume::fence_until(core::MemberIndex member, TimePoint give_up_a
     }
     error = answer.error();
     TimePoint now = context_.executor.now();
-    TimePoint limit =
-        answers.empty() ? give_up_at : give_up_at - kFencePatienceAlone + kFencePatience;
+    bool any_whole = std::ranges::any_of(
+        answers, [](const FenceAnswer& given) { return !given.reply.recent_lost; });
+    TimePoint limit = any_whole ? give_up_at - kFencePatienceAlone + kFencePatience : give_up_at;
     bool final_answer = error->code == Code::kStaleEpoch || error->code == Code::kNotFound ||
                         error->code == Code::kPermission || error->code == Code::kUnsupported;
     if (final_answer || gate_.aborted() || now >= limit) co_return;

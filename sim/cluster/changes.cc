@@ -1,0 +1,162 @@
+// What people do to a volume under load: snapshots taken, deleted and restored, growth, replicas
+// added and taken away.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/cluster/block_value.h"
+#include "sim/cluster/cluster.h"
+
+namespace cleat::sim {
+namespace {
+
+constexpr core::MemberIndex kIndexMax = 30;
+
+}  // namespace
+
+io::Task<void> Cluster::one_change() {
+  if (changing_) co_return;
+  changing_ = true;
+  uint64_t dice = loop_.random().below(10);
+  if (dice < 3 && shape_.replica_changes) {
+    co_await change_replicas();
+  } else if (dice < 5 && shape_.growth) {
+    co_await change_size();
+  } else if (dice < 7 && shape_.restores) {
+    co_await change_restore();
+  } else if (shape_.snapshots) {
+    co_await change_snapshot();
+  }
+  changing_ = false;
+}
+
+io::Task<void> Cluster::change_snapshot() {
+  std::shared_ptr<engine::Volume> volume = open_volume();
+  if (volume == nullptr) co_return;
+  bool remove = !snapshots_.empty() && loop_.random().chance(0.4);
+  if (remove) {
+    co_await delete_snapshot(*volume);
+  } else {
+    co_await take_snapshot(*volume);
+  }
+}
+
+// One whose answer was an error may be asked for again under the same id, as control does.
+io::Task<void> Cluster::take_snapshot(engine::Volume& volume) {
+  Act act(*this, "snapshot");
+  bool again = asked_ && loop_.random().chance(0.7);
+  if (!again) asked_ = AskedSnapshot{loop_.now(), history_.block(0).segments()};
+  if (!again) ++next_snapshot_;
+  const AskedSnapshot asked = *asked_;
+  core::SnapshotRecord snapshot;
+  snapshot.id = SnapshotId(next_snapshot_);
+  snapshot.name = fmt::format("snapshot-{}", snapshot.id.value);
+  auto taken = co_await volume.snapshot(snapshot);
+  TimePoint ended = loop_.now();
+  note(fmt::format("snapshot {}: {}", snapshot.id.value,
+                   taken ? "taken" : to_string(taken.error())));
+  if (!taken) co_return;
+  asked_.reset();
+  snapshots_.push_back(TakenSnapshot{snapshot.id, {}});
+  std::string differs = co_await compare_snapshot(snapshots_.back());
+  if (!differs.empty()) wrong(differs);
+  if (snapshots_.empty()) co_return;
+  // A snapshot is a read of every block at one moment since it was asked for.
+  const std::vector<Value>& values = snapshots_.back().values;
+  bool one_segment = history_.block(0).segments() == asked.segments;
+  for (size_t hot = 0; hot < values.size() && one_segment; ++hot) {
+    if (values[hot] != kTorn) history_.block(hot).end_read(values[hot], asked.begun, ended);
+  }
+}
+
+io::Task<void> Cluster::delete_snapshot(engine::Volume& volume) {
+  Act act(*this, "snapshot deleted");
+  size_t victim = loop_.random().below(snapshots_.size());
+  SnapshotId id = snapshots_[victim].id;
+  auto deleted = co_await volume.delete_snapshot(id);
+  note(fmt::format("snapshot {}: deletion: {}", id.value,
+                   deleted ? "done" : to_string(deleted.error())));
+  std::erase_if(snapshots_, [this](const TakenSnapshot& known) {
+    const auto& listed = stored_record().snapshots;
+    return std::ranges::none_of(listed, [&](const auto& s) { return s.id == known.id; });
+  });
+}
+
+// The clients pause: what they read next is what the snapshot holds.
+io::Task<void> Cluster::change_restore() {
+  if (snapshots_.empty()) co_return;
+  held_ = true;
+  TimePoint give_up_at = loop_.now() + 2s;
+  while (operations_inside_ > 0 && loop_.now() < give_up_at) co_await loop_.sleep(5ms);
+  std::shared_ptr<engine::Volume> volume = open_volume();
+  const TakenSnapshot snapshot = snapshots_[loop_.random().below(snapshots_.size())];
+  if (operations_inside_ == 0 && volume != nullptr && !snapshot.values.empty()) {
+    Act act(*this, "restore");
+    size_t segments = history_.block(0).segments();
+    auto restored = co_await volume->restore(snapshot.id);
+    note(fmt::format("restore of snapshot {}: {}", snapshot.id.value,
+                     restored ? "done" : to_string(restored.error())));
+    bool certain = restored && history_.block(0).segments() == segments;
+    for (size_t hot = 0; hot < kHotBlocks; ++hot) {
+      history_.block(hot).restored(snapshot.values[hot], certain, loop_.now());
+    }
+  }
+  held_ = false;
+}
+
+io::Task<void> Cluster::change_size() {
+  std::shared_ptr<engine::Volume> volume = open_volume();
+  if (volume == nullptr || volume->record().size_blocks >= kBlocksMax) co_return;
+  Act act(*this, "growth");
+  uint64_t size =
+      std::min(kBlocksMax, volume->record().size_blocks + loop_.random().between(1, 900));
+  auto grown = co_await volume->resize(size);
+  note(fmt::format("growth to {} blocks: {}", size, grown ? "done" : to_string(grown.error())));
+}
+
+io::Task<void> Cluster::change_replicas() {
+  std::shared_ptr<engine::Volume> volume = open_volume();
+  if (volume == nullptr) co_return;
+  if (stored_record().replicas.size() < kHosts) {
+    co_await add_replica(*volume);
+  } else {
+    co_await remove_replica(*volume);
+  }
+}
+
+io::Task<void> Cluster::add_replica(engine::Volume& volume) {
+  HostIndex host = 0;
+  while (host < kHosts && has_replica(host)) ++host;
+  if (host == kHosts || process(host) == nullptr || next_index_ >= kIndexMax) co_return;
+  Act act(*this, "replica added");
+  Process* at = process(host);
+  ++at->readers;
+  co_await at->service().remove(kVolume);
+  Result<store::ReplicaStore*> created = fail(Code::kUnreachable, "the host died");
+  Result<void> cleared;
+  if (at->pool() != nullptr && at->pool()->find(kVolume) != nullptr) {
+    cleared = co_await at->pool()->remove(kVolume);
+  }
+  if (cleared && at->pool() != nullptr) {
+    created = co_await at->pool()->create(kVolume, volume.record().size_blocks);
+  }
+  if (created) at->service().add(**created);
+  --at->readers;
+  if (!created) co_return;
+  core::ReplicaRecord replica{next_index_++, node_of(host), pool_of(host), core::ReplicaState::kNew,
+                              Generation{}};
+  auto added = co_await volume.add_replica(replica);
+  note(fmt::format("replica {} on host {}: {}", replica.index, host,
+                   added ? "added" : to_string(added.error())));
+}
+
+io::Task<void> Cluster::remove_replica(engine::Volume& volume) {
+  const std::vector<core::ReplicaRecord> replicas = stored_record().replicas;
+  if (replicas.size() <= kHaMin) co_return;
+  Act act(*this, "replica removed");
+  core::MemberIndex victim = replicas[loop_.random().below(replicas.size())].index;
+  auto removed = co_await volume.remove_replica(victim);
+  note(fmt::format("replica {}: {}", victim, removed ? "removed" : to_string(removed.error())));
+}
+
+}  // namespace cleat::sim
