@@ -17,6 +17,7 @@ constexpr core::MemberIndex kIndexMax = 30;
 io::Task<void> Cluster::one_change() {
   if (changing_) co_return;
   changing_ = true;
+  if (shape_.targeted && loop_.random().chance(0.4)) group_.spawn(kill_soon());
   uint64_t dice = loop_.random().below(10);
   if (dice < 3 && shape_.replica_changes) {
     co_await change_replicas();
@@ -28,6 +29,19 @@ io::Task<void> Cluster::one_change() {
     co_await change_snapshot();
   }
   changing_ = false;
+}
+
+// The primary dies in the middle of a change, or a little later.
+io::Task<void> Cluster::kill_soon() {
+  uint64_t most = loop_.random().chance(0.5) ? 15'000 : 3'000'000;
+  Duration soon = std::chrono::microseconds(static_cast<int64_t>(loop_.random().below(most)));
+  co_await loop_.sleep(soon);
+  HostIndex host = 0;
+  if (open_volume(&host) == nullptr) co_return;
+  Act act(*this, "killed in a change");
+  kill_node(host, shape_.power_loss && loop_.random().chance(0.3));
+  Duration away = random_time(10, 3000);
+  co_await restart_node(host, away);
 }
 
 io::Task<void> Cluster::change_snapshot() {

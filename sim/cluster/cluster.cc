@@ -16,7 +16,7 @@ Cluster::Shape::Shape(uint64_t seed) {
   Random random(seed ^ 0x5eed'0f'5ba9eULL);
   power_loss = seed % 2 == 0;
   snapshots = random.chance(0.7);
-  restores = random.chance(0.3);
+  restores = snapshots && random.chance(0.5);
   replica_changes = random.chance(0.4);
   growth = random.chance(0.4);
   disk_errors = random.chance(0.3);

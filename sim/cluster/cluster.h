@@ -144,6 +144,7 @@ class Cluster {
   io::Task<void> fault_interrupted_resync();
 
   // changes.cc
+  io::Task<void> kill_soon();
   io::Task<void> change_snapshot();
   io::Task<void> take_snapshot(engine::Volume& volume);
   io::Task<void> delete_snapshot(engine::Volume& volume);

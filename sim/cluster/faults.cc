@@ -196,7 +196,9 @@ io::Task<Result<void>> Cluster::attach_on(HostIndex host, bool take_over) {
   request.take_over = take_over;
   // In this simulation a node's earlier process is always dead when a new one runs.
   request.earlier_process = true;
+  auto place = acts_.insert(fmt::format("attach on host {}", host));
   auto attached = co_await here->attach(kVolume, request);
+  acts_.erase(place);
   here->attaching = false;
   if (options_.trace) {
     note(fmt::format("host {}: attach: {}", host, attached ? "done" : to_string(attached.error())));
@@ -208,7 +210,9 @@ io::Task<void> Cluster::detach_from(HostIndex host) {
   Process* old = process(host);
   if (old == nullptr || old->volume() == nullptr || old->attaching) co_return;
   old->attaching = true;
+  auto place = acts_.insert(fmt::format("detach from host {}", host));
   auto detached = co_await old->detach();
+  acts_.erase(place);
   old->attaching = false;
   note(fmt::format("host {}: detach: {}", host, detached ? "done" : to_string(detached.error())));
 }

@@ -9,8 +9,8 @@ namespace {
 
 class BuggyMember final : public engine::Member {
  public:
-  BuggyMember(PlantedBug bug, std::unique_ptr<engine::Member> member)
-      : bug_(bug), member_(std::move(member)) {}
+  BuggyMember(PlantedBug bug, std::unique_ptr<engine::Member> member, io::Executor& executor)
+      : bug_(bug), member_(std::move(member)), executor_(executor) {}
 
   io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
                                       MutableBuffer into, Duration timeout) override {
@@ -31,15 +31,22 @@ class BuggyMember final : public engine::Member {
   io::Task<Result<engine::Answer>> query(const wire::Header& request, ConstBuffer payload,
                                          Duration timeout) override {
     auto answer = co_await member_->query(request, payload, timeout);
+    bool fence = request.type == wire::Type::kFence;
+    // A fence of the attach itself is not forged: that would be another bug (R3).
+    if (!answer && fence && bug_ == PlantedBug::kNoLease && request.epoch == fenced_) {
+      co_await executor_.sleep(std::chrono::milliseconds(50));
+      co_return engine::Answer{request, engine::encode_fence(engine::FenceAnswer{})};
+    }
     if (!answer) co_return answer;
+    if (fence) fenced_ = request.epoch;
     if (bug_ == PlantedBug::kForgetDirty && request.type == wire::Type::kDirtyRegions) {
       answer->payload.clear();
     }
-    if (bug_ == PlantedBug::kLoseRecent && request.type == wire::Type::kFence) {
-      auto fence = engine::decode_fence(answer->payload);
-      if (fence) {
-        fence->reply.recent.clear();
-        answer->payload = engine::encode_fence(*fence);
+    if (bug_ == PlantedBug::kLoseRecent && fence) {
+      auto told = engine::decode_fence(answer->payload);
+      if (told) {
+        told->reply.recent.clear();
+        answer->payload = engine::encode_fence(*told);
       }
     }
     co_return answer;
@@ -50,7 +57,9 @@ class BuggyMember final : public engine::Member {
  private:
   PlantedBug bug_;
   std::unique_ptr<engine::Member> member_;
+  io::Executor& executor_;
   uint64_t changes_ = 0;
+  Epoch fenced_;
 };
 
 }  // namespace
@@ -79,7 +88,7 @@ std::optional<PlantedBug> planted_bug(std::string_view name) {
 }
 
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
-                                      bool remote) {
+                                      bool remote, io::Executor& executor) {
   switch (bug) {
     case PlantedBug::kNone:
     case PlantedBug::kIgnoreEpoch:
@@ -91,7 +100,7 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
       break;
     default: break;
   }
-  return std::make_unique<BuggyMember>(bug, std::move(member));
+  return std::make_unique<BuggyMember>(bug, std::move(member), executor);
 }
 
 void EpochBlindness::blind(wire::Header& request) {

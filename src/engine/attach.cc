@@ -186,7 +186,13 @@ io::Task<Result<void>> Volume::make_equal(const std::vector<FenceAnswer>& answer
     LOG_INFO("volume {}: takeover from replica {}: {} ranges rewritten, {} regions compared",
              record().id.value, plan.source, plan.rewrite.size(), plan.compare_regions.size());
   }
-  for (BlockRange range : plan.rewrite) CO_TRY(co_await reconcile_region(plan, range, false));
+  uint64_t size = record().size_blocks;
+  for (BlockRange range : plan.rewrite) {
+    if (range.first >= size) continue;
+    // A replica that lists its writes coarsely may list more than the volume has.
+    range.count = static_cast<uint32_t>(std::min<uint64_t>(range.count, size - range.first));
+    CO_TRY(co_await reconcile_region(plan, range, true));
+  }
   for (uint64_t region : plan.compare_regions) {
     BlockRange range = region_range(region);
     if (range.count > 0) CO_TRY(co_await reconcile_region(plan, range, true));

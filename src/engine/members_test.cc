@@ -14,8 +14,7 @@ class MembersTest : public testing::Test {
   MembersTest() {
     core::VolumeRecord record;
     record.id = VolumeId(7);
-    record.replicas.push_back(
-        {0, NodeId(1), PoolId(1), core::ReplicaState::kInSync, Generation{}});
+    record.replicas.push_back({0, NodeId(1), PoolId(1), core::ReplicaState::kInSync, Generation{}});
     members.set_epoch(VolumeId(7), Epoch(3));
     members.adopt(record);
   }

@@ -1,5 +1,8 @@
 #include "engine/payloads.h"
 
+#include <algorithm>
+#include <set>
+
 #include "wire/codec.h"
 
 namespace cleat::engine {
@@ -9,6 +12,28 @@ constexpr size_t kFenceFixedBytes = 1 + 8 + 8 + 8 + 4 + 4;
 constexpr size_t kRecentBytes = 8 + 8 + 4;
 
 }  // namespace
+
+std::vector<core::RecentWrite> coarse_recent(std::vector<core::RecentWrite> recent,
+                                             size_t count_max) {
+  Seq newest;
+  for (const core::RecentWrite& write : recent) newest = std::max(newest, write.seq);
+  uint64_t span = kBlocksPerRegion;
+  while (recent.size() > count_max) {
+    std::set<uint64_t> spans;
+    for (const core::RecentWrite& write : recent) {
+      if (write.range.count == 0) continue;
+      for (uint64_t at = write.range.first / span; at <= (write.range.end() - 1) / span; ++at) {
+        spans.insert(at);
+      }
+    }
+    recent.clear();
+    for (uint64_t at : spans) {
+      recent.push_back({newest, BlockRange{at * span, static_cast<uint32_t>(span)}});
+    }
+    span *= 2;
+  }
+  return recent;
+}
 
 std::vector<std::byte> encode_fence(const FenceAnswer& answer) {
   const core::FenceReply& reply = answer.reply;

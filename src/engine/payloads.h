@@ -20,6 +20,14 @@ struct FenceAnswer {
 // Lists of regions go in pages of at most this many.
 inline constexpr size_t kRegionsPerPage = 65536;
 
+// Recent writes that a fence's answer lists at most: it has to fit into one frame.
+inline constexpr size_t kRecentWritesMax = 65536;
+// The list, or when it is longer than `count_max` one that covers it in coarser ranges: whole
+// aligned spans of blocks, as small as will do. What a takeover compares is then more than it
+// needs, and never less (R7).
+std::vector<core::RecentWrite> coarse_recent(std::vector<core::RecentWrite> recent,
+                                             size_t count_max);
+
 std::vector<std::byte> encode_fence(const FenceAnswer& answer);
 Result<FenceAnswer> decode_fence(ConstBuffer bytes);
 

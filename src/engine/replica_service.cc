@@ -74,6 +74,9 @@ io::Task<wire::Reply> ReplicaService::handle(wire::Message request) {
     auto answer = co_await query(request.header, request.payload());
     if (!answer) co_return wire::Reply::failed(answer.error());
     if (answer->payload.empty()) co_return wire::Reply(answer->header);
+    if (answer->payload.size() > wire::kPayloadBytesMax) {
+      co_return wire::Reply::failed(Error{Code::kLimit, 0, "the answer is too long for one frame"});
+    }
     io::PooledBuffer buffer = buffers_.take(answer->payload.size());
     std::memcpy(buffer.data(), answer->payload.data(), answer->payload.size());
     auto size = static_cast<uint32_t>(answer->payload.size());
@@ -233,7 +236,7 @@ io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, core::FenceAt a
   answer.reply.recent_lost = replica.store.recent_lost();
   answer.reply.generation = replica.store.generation();
   answer.reply.quiet_for = executor_.now() - replica.last_answer;
-  answer.reply.recent = replica.store.recent();
+  answer.reply.recent = coarse_recent(replica.store.recent(), kRecentWritesMax);
   answer.size_blocks = replica.store.size_blocks();
   answer.snapshots = replica.store.snapshots();
   replica.last_answer = executor_.now();

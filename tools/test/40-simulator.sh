@@ -1,7 +1,17 @@
 #!/usr/bin/env bash
-# The simulator: fixed seeds, and the planted bugs it finds within them. tools/soak runs fresh ones.
+# The simulator: fixed seeds, fresh ones, and every planted bug, which must be found. Two at a time.
 set -euo pipefail
-"$CLEAT_BUILD/bin/cleat-sim" --first-seed 1 --seeds 100
-for bug in acknowledge-early ignore-errors forget-dirty lose-recent lie-about-removal; do
-  "$CLEAT_BUILD/bin/cleat-sim" --bug "$bug" --first-seed 1 --seeds 20 --until-failure
-done
+sim=$CLEAT_BUILD/bin/cleat-sim
+fresh=$(date +%s)
+echo "fresh seeds from $fresh"
+
+"$sim" --first-seed 1 --seeds 100 >"$CLEAT_OUT/fixed.1" & first=$!
+"$sim" --first-seed 101 --seeds 100 >"$CLEAT_OUT/fixed.2" & second=$!
+status=0
+wait "$first" || status=1
+"$sim" --first-seed "$fresh" --seeds 50 >"$CLEAT_OUT/fresh" & first=$!
+wait "$second" || status=1
+"$sim" --planted-bugs --first-seed 1 --seeds 200 >"$CLEAT_OUT/planted" || status=1
+wait "$first" || status=1
+cat "$CLEAT_OUT"/{fixed.1,fixed.2,fresh,planted}
+exit "$status"

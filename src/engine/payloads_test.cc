@@ -1,0 +1,67 @@
+#include "engine/payloads.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "wire/messages.h"
+
+namespace cleat::engine {
+namespace {
+
+bool covered(const std::vector<core::RecentWrite>& by, BlockRange range) {
+  for (uint64_t block = range.first; block < range.end(); ++block) {
+    bool found = std::ranges::any_of(by, [block](const core::RecentWrite& write) {
+      return block >= write.range.first && block < write.range.end();
+    });
+    if (!found) return false;
+  }
+  return true;
+}
+
+TEST(Payloads, AFenceAnswerComesBackAsItWas) {
+  FenceAnswer answer;
+  answer.reply.recent = {{Seq(3), BlockRange{5, 2}}, {Seq(4), BlockRange{900, 1}}};
+  answer.reply.generation = Generation(9);
+  answer.size_blocks = 4096;
+  answer.snapshots = {SnapshotId(7)};
+  auto read = decode_fence(encode_fence(answer));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->reply.recent, answer.reply.recent);
+  EXPECT_EQ(read->reply.generation, Generation(9));
+  EXPECT_EQ(read->snapshots, answer.snapshots);
+}
+
+TEST(Payloads, AShortListOfRecentWritesStaysAsItIs) {
+  std::vector<core::RecentWrite> recent = {{Seq(3), BlockRange{5, 2}}, {Seq(4), BlockRange{9, 1}}};
+  EXPECT_EQ(coarse_recent(recent, 2), recent);
+}
+
+TEST(Payloads, ALongListIsCoveredByACoarserOne) {
+  std::vector<core::RecentWrite> recent;
+  for (uint64_t i = 0; i < 100; ++i) {
+    recent.push_back({Seq(i + 1), BlockRange{i * i * 37, static_cast<uint32_t>(1 + i * 5)}});
+  }
+  for (size_t count_max : {1, 3, 20, 99}) {
+    std::vector<core::RecentWrite> coarse = coarse_recent(recent, count_max);
+    EXPECT_LE(coarse.size(), count_max);
+    for (const core::RecentWrite& write : recent) {
+      EXPECT_TRUE(covered(coarse, write.range)) << write.range.first << " in " << count_max;
+    }
+    EXPECT_EQ(coarse.front().seq, Seq(100));
+  }
+}
+
+TEST(Payloads, TheLongestFenceAnswerFitsIntoAFrame) {
+  FenceAnswer answer;
+  std::vector<core::RecentWrite> recent;
+  for (uint64_t i = 0; i < 4 * kRecentWritesMax; ++i) {
+    recent.push_back({Seq(i + 1), BlockRange{i * 1000, 1}});
+  }
+  answer.reply.recent = coarse_recent(std::move(recent), kRecentWritesMax);
+  answer.snapshots.resize(1024, SnapshotId(1));
+  EXPECT_LE(encode_fence(answer).size(), wire::kPayloadBytesMax);
+}
+
+}  // namespace
+}  // namespace cleat::engine
