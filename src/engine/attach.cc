@@ -77,6 +77,9 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   CO_TRY_ASSIGN(std::vector<FenceAnswer> answers, co_await fence_members());
   TimePoint fenced_at = context_.executor.now();
   CO_TRY(co_await remove_unfenced(answers));
+  // From here on heartbeats notice a member that goes silent: what it is asked for below may take
+  // long.
+  group_.spawn(tick());
 
   std::vector<core::FenceReply> replies;
   for (const FenceAnswer& answer : answers) replies.push_back(answer.reply);
@@ -108,7 +111,6 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
     return {};
   };
   CO_TRY(co_await membership_.update(std::move(opened)));
-  group_.spawn(tick());
   group_.spawn(resync_loop());
   LOG_INFO("volume {} attached at epoch {}, {} of {} replicas in sync", record().id.value,
            epoch.value, membership_.set().healthy().count(), record().replicas.size());

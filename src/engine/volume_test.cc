@@ -60,6 +60,14 @@ TEST_F(VolumeTest, AttachesAndDetaches) {
 
 // Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own outlasted
 // whoever came after them, so that a detach never returned.
+// Found by seed 304: a member that lost its power in the middle of an attach was noticed by nobody.
+TEST_F(VolumeTest, AnAttachGoesOnWithoutAMemberThatFallsSilent) {
+  replicas[1].silent_from = wire::Type::kSetGeneration;
+  attach();
+  EXPECT_LE(loop.now().time_since_epoch(), Duration(10s));
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0}));
+}
+
 TEST_F(VolumeTest, ADetachReturnsWhenTheLastReplicaStaysSilent) {
   attach();
   replicas[1].fails = [](const wire::Header&) { return Error{Code::kUnreachable, 0, "gone"}; };

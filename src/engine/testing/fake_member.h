@@ -17,10 +17,10 @@ namespace cleat::engine {
 struct FakeReplica {
   // Decides each call, by type; nothing: it succeeds.
   std::function<std::optional<Error>(const wire::Header&)> fails;
-  bool silent = false;  // calls end with kTimedOut after their timeout
+  bool silent = false;                    // calls end with kTimedOut after their timeout
+  std::optional<wire::Type> silent_from;  // the first call of this type makes it silent
+  uint32_t given_up = 0;
   std::vector<wire::Header> calls;
-  uint32_t waiting = 0;      // calls under way
-  uint32_t waiting_max = 0;  // most of them at once
   FenceAnswer fence;
 
   size_t count(wire::Type type) const {
@@ -50,16 +50,22 @@ class FakeMember final : public Member {
     if (copy.type == wire::Type::kFence) given.payload = encode_fence(replica_.fence);
     co_return given;
   }
-  void give_up() override {}
+  void give_up() override { ++replica_.given_up; }
 
  private:
   io::Task<Result<void>> answer(wire::Header request, Duration timeout) {
     replica_.calls.push_back(request);
-    replica_.waiting_max = std::max(replica_.waiting_max, ++replica_.waiting);
-    Duration takes = replica_.silent ? timeout : Duration{100'000};
-    co_await loop_.sleep(takes);
-    --replica_.waiting;
-    if (replica_.silent) co_return fail(Code::kTimedOut, "no answer");
+    if (replica_.silent_from == request.type) replica_.silent = true;
+    if (replica_.silent) {
+      TimePoint give_up_at = loop_.now() + timeout;
+      uint32_t given_up = replica_.given_up;
+      while (loop_.now() < give_up_at && replica_.given_up == given_up) {
+        co_await loop_.sleep(std::chrono::milliseconds(50));
+      }
+      if (replica_.given_up != given_up) co_return fail(Code::kUnreachable, "given up");
+      co_return fail(Code::kTimedOut, "no answer");
+    }
+    co_await loop_.sleep(std::chrono::microseconds(100));
     std::optional<Error> error;
     if (replica_.fails) error = replica_.fails(request);
     if (error) co_return fail(*error);
