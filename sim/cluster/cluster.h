@@ -139,6 +139,7 @@ class Cluster {
 
   // targeted.cc
   io::Task<void> fault_isolated_primary();
+  io::Task<void> read_from(std::shared_ptr<engine::Volume> volume, size_t hot);
   io::Task<void> fault_two_primaries();
   io::Task<void> fault_power_after_flush();
   io::Task<void> fault_interrupted_resync();

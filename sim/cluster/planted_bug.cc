@@ -9,8 +9,8 @@ namespace {
 
 class BuggyMember final : public engine::Member {
  public:
-  BuggyMember(PlantedBug bug, std::unique_ptr<engine::Member> member, io::Executor& executor)
-      : bug_(bug), member_(std::move(member)), executor_(executor) {}
+  BuggyMember(PlantedBug bug, std::unique_ptr<engine::Member> member)
+      : bug_(bug), member_(std::move(member)) {}
 
   io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
                                       MutableBuffer into, Duration timeout) override {
@@ -21,10 +21,9 @@ class BuggyMember final : public engine::Member {
       std::ranges::fill(into, std::byte{0x5a});
       co_return request;
     }
+    if (bug_ == PlantedBug::kNoLease && request.type == wire::Type::kHeartbeat) co_return request;
     auto reply = co_await member_->call(request, payload, into, timeout);
-    bool forgive = (bug_ == PlantedBug::kIgnoreErrors && change) ||
-                   (bug_ == PlantedBug::kNoLease && request.type == wire::Type::kHeartbeat);
-    if (!reply && forgive) co_return request;
+    if (!reply && bug_ == PlantedBug::kIgnoreErrors && change) co_return request;
     co_return reply;
   }
 
@@ -32,13 +31,7 @@ class BuggyMember final : public engine::Member {
                                          Duration timeout) override {
     auto answer = co_await member_->query(request, payload, timeout);
     bool fence = request.type == wire::Type::kFence;
-    // A fence of the attach itself is not forged: that would be another bug (R3).
-    if (!answer && fence && bug_ == PlantedBug::kNoLease && request.epoch == fenced_) {
-      co_await executor_.sleep(std::chrono::milliseconds(50));
-      co_return engine::Answer{request, engine::encode_fence(engine::FenceAnswer{})};
-    }
     if (!answer) co_return answer;
-    if (fence) fenced_ = request.epoch;
     if (bug_ == PlantedBug::kForgetDirty && request.type == wire::Type::kDirtyRegions) {
       answer->payload.clear();
     }
@@ -57,9 +50,7 @@ class BuggyMember final : public engine::Member {
  private:
   PlantedBug bug_;
   std::unique_ptr<engine::Member> member_;
-  io::Executor& executor_;
   uint64_t changes_ = 0;
-  Epoch fenced_;
 };
 
 }  // namespace
@@ -88,7 +79,7 @@ std::optional<PlantedBug> planted_bug(std::string_view name) {
 }
 
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
-                                      bool remote, io::Executor& executor) {
+                                      bool remote) {
   switch (bug) {
     case PlantedBug::kNone:
     case PlantedBug::kIgnoreEpoch:
@@ -100,7 +91,7 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
       break;
     default: break;
   }
-  return std::make_unique<BuggyMember>(bug, std::move(member), executor);
+  return std::make_unique<BuggyMember>(bug, std::move(member));
 }
 
 void EpochBlindness::blind(wire::Header& request) {

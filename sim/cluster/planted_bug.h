@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "engine/member.h"
-#include "io/executor.h"
 #include "wire/request_handler.h"
 
 namespace cleat::sim {
@@ -36,7 +35,7 @@ std::optional<PlantedBug> planted_bug(std::string_view name);
 
 // The member with the bug, if the bug is one of members.
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
-                                      bool remote, io::Executor& executor);
+                                      bool remote);
 
 // For kIgnoreEpoch: every message of a lower epoch, or of an older fence, is taken for one of the
 // newest that passed. One for each process.

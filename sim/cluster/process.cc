@@ -72,7 +72,7 @@ std::unique_ptr<engine::Member> Process::make_member(const core::ReplicaRecord& 
   if (!remote && context_.bug == PlantedBug::kIgnoreEpoch) {
     return std::make_unique<EpochBlindMember>(std::move(member), blindness_);
   }
-  return plant(context_.bug, std::move(member), remote, executor_);
+  return plant(context_.bug, std::move(member), remote);
 }
 
 io::Task<Result<void>> Process::start() {

@@ -5,10 +5,18 @@
 
 namespace cleat::sim {
 
-// R4, R5: the primary is cut off but lives, its clients go on reading, and another takes over.
+io::Task<void> Cluster::read_from(std::shared_ptr<engine::Volume> volume, size_t hot) {
+  ++operations_inside_;
+  co_await do_read(*volume, hot, 1);
+  --operations_inside_;
+}
+
+// R4, R5: the primary is cut off but lives, and is read from while another takes over. Clients soon
+// hang there behind writes that hang, so these reads don't wait for each other.
 io::Task<void> Cluster::fault_isolated_primary() {
   HostIndex primary = 0;
-  if (open_volume(&primary) == nullptr) co_return;
+  std::shared_ptr<engine::Volume> volume = open_volume(&primary);
+  if (volume == nullptr) co_return;
   Act act(*this, "isolated primary");
   cut_off(primary, true);
   Duration before = random_time(0, 1500);
@@ -17,8 +25,11 @@ io::Task<void> Cluster::fault_isolated_primary() {
       static_cast<HostIndex>((primary + 1 + loop_.random().below(kHosts - 1)) % kHosts);
   auto attached = co_await attach_on(successor, true);
   (void)attached;
-  Duration after = random_time(500, 4000);
-  co_await loop_.sleep(after);
+  uint64_t reads = loop_.random().between(25, 200);
+  for (uint64_t i = 0; i < reads; ++i) {
+    group_.spawn(read_from(volume, loop_.random().below(kHotBlocks / 2)));
+    co_await loop_.sleep(20ms);
+  }
   join_again(primary);
 }
 
