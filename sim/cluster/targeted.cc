@@ -47,12 +47,17 @@ io::Task<void> Cluster::fault_two_primaries() {
   auto attached = co_await attach_on(first, true);
   Duration before = random_time(100, 500);
   co_await loop_.sleep(before);
+  std::shared_ptr<engine::Volume> volume;
+  if (process(first) != nullptr) volume = process(first)->shared_volume();
   auto second = static_cast<HostIndex>((first + 1 + loop_.random().below(kHosts - 1)) % kHosts);
   attached = co_await attach_on(second, true);
   HostIndex other = kHosts - first - second;
   fabric_.cut(second, other);
-  Duration lasts = random_time(500, 5000);
-  co_await loop_.sleep(lasts);
+  uint64_t reads = loop_.random().between(25, 250);
+  for (uint64_t i = 0; i < reads; ++i) {
+    if (volume != nullptr) group_.spawn(read_from(volume, loop_.random().below(kHotBlocks / 2)));
+    co_await loop_.sleep(20ms);
+  }
   fabric_.heal(second, other);
 }
 
