@@ -91,7 +91,14 @@ TOML
   for other in $(node_names); do echo "$(node_address "$other") $other" >>"$dir/hosts"; done
 }
 
-link_is_gone() { ! in_outer_network ip link show "$(node_link "$1")" >/dev/null 2>&1; }
+# Of an earlier life: the kernel takes it away in its own time, with the last of its sockets.
+remove_link() {
+  local link
+  link=$(node_link "$1")
+  if in_outer_network ip link show "$link" >/dev/null 2>&1; then
+    in_outer_network ip link delete "$link"
+  fi
+}
 
 # Makes the node's namespaces inside the cluster's and connects it. Its daemons start by themselves.
 start_node() {
@@ -102,8 +109,7 @@ start_node() {
     bash "$LAB_LIB/node.sh" "$LAB_DIR" "$name" >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
   wait_for 10 node_pid "$name" >/dev/null || die "$name did not start: see $dir/node.log"
   pid=$(node_pid "$name")
-  # The kernel takes a crashed node's link away in its own time.
-  wait_for 10 link_is_gone "$name" || die "$name: its old link does not go away"
+  remove_link "$name"
   in_outer_network ip link add "$(node_link "$name")" type veth peer name eth0 netns "$pid"
   in_outer_network ip link set "$(node_link "$name")" master lab0 up
   if [ -e "$dir/isolated" ]; then cut_link "$name"; fi

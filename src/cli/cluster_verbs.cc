@@ -44,6 +44,7 @@ Outcome<> list(Session& session, const NoArguments&) {
 struct RebuildArguments {
   bool dry_run = false;
   bool force = false;
+  bool accept_data_loss = false;
 };
 
 void print_rebuilt(std::ostream& out, const api::RebuildMetadataResponse& response, bool dry_run) {
@@ -71,6 +72,7 @@ Outcome<> rebuild(Session& session, const RebuildArguments& arguments) {
   api::RebuildMetadataRequest request;
   request.set_dry_run(arguments.dry_run);
   request.set_force(arguments.force);
+  request.set_accept_data_loss(arguments.accept_data_loss);
   auto response = call<api::Cluster>(session, &Stub::RebuildMetadata, request, kRebuildVerb);
   if (!response) return tl::unexpected<Problem>(response.error());
   if (session.json) {
@@ -100,7 +102,10 @@ void add_cluster_verbs(CLI::App& root, Action& chosen) {
                             "Write volumes that etcd has lost back from the replicas' catalogs");
   verb->add_flag("--dry-run", arguments->dry_run, "Only say what would be written");
   verb->add_flag("--force", arguments->force,
-                 "Also replace records in etcd that are older than the replicas'");
+                 "Also replace records in etcd that are older than the replicas', and take over an "
+                 "etcd that lost the cluster");
+  verb->add_flag("--accept-data-loss", arguments->accept_data_loss,
+                 "Also volumes of which an in-sync replica was not found");
   on_run(verb, chosen, arguments, rebuild);
 }
 

@@ -34,7 +34,6 @@ Outcome<> attach(const agent::Attach& body, AttachPort& port, Response& response
       body.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd : Frontend::kFuse;
   options.volume_name = body.volume_name();
   options.take_over = body.take_over();
-  options.accept_data_loss = body.accept_data_loss();
   OUTCOME_ASSIGN(auto attached, port.attach(VolumeId{body.volume()}, options));
   *response.mutable_attached() = to_agent(attached);
   return {};

@@ -75,8 +75,8 @@ class ClusterHandler final : public v1::Cluster::Service {
   grpc::Status RebuildMetadata(Context* c, const v1::RebuildMetadataRequest* in,
                                v1::RebuildMetadataResponse* out) override {
     return answer(gate_, *c, out, [&]() -> Outcome<v1::RebuildMetadataResponse> {
-      if (in->force() && !in->dry_run() && services_.adopt_cluster)
-        OUTCOME_TRY(services_.adopt_cluster());
+      if (services_.adopt_cluster)
+        OUTCOME_TRY(services_.adopt_cluster(in->force() && !in->dry_run()));
       return services_.cluster.rebuild(*in);
     });
   }

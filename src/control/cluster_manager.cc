@@ -234,6 +234,23 @@ Outcome<> ClusterManager::write_volume(const core::VolumeRecord& record,
   return {};
 }
 
+// The newest record may be in a catalog that was not read, and what was read may have been left
+// behind long ago.
+Outcome<> check_all_found(const core::VolumeRecord& record,
+                          const std::vector<CatalogCopy>& copies) {
+  for (const auto& replica : record.replicas) {
+    if (replica.state != core::ReplicaState::kInSync) continue;
+    bool found = std::any_of(copies.begin(), copies.end(),
+                             [&](const auto& copy) { return copy.node == replica.node; });
+    if (found) continue;
+    return failure(Code::kUnreachable,
+                   "its in-sync replica on node {} was not found: start that node, or take what "
+                   "there is with --accept-data-loss",
+                   replica.node.value);
+  }
+  return {};
+}
+
 Outcome<> ClusterManager::rebuild_volume(const std::vector<CatalogCopy>& copies,
                                          const VolumeView* known,
                                          const v1::RebuildMetadataRequest& request,
@@ -241,6 +258,7 @@ Outcome<> ClusterManager::rebuild_volume(const std::vector<CatalogCopy>& copies,
   meta::VolumeSpec spec;
   OUTCOME_ASSIGN(core::VolumeRecord record, choose_record(copies, spec));
   item.set_epoch(record.epoch.value);
+  if (!request.accept_data_loss()) OUTCOME_TRY(check_all_found(record, copies));
   if (known != nullptr) {
     item.set_name(known->spec.name());
     if (known->record.epoch >= record.epoch) {

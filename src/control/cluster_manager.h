@@ -63,4 +63,7 @@ class ClusterManager {
 Outcome<core::VolumeRecord> choose_record(const std::vector<CatalogCopy>& copies,
                                           meta::VolumeSpec& spec);
 
+// kUnreachable: the record calls a replica in sync that is not among the copies.
+Outcome<> check_all_found(const core::VolumeRecord& record, const std::vector<CatalogCopy>& copies);
+
 }  // namespace cleat::control

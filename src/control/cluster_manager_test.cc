@@ -91,6 +91,14 @@ TEST_F(ClusterTest, LostMetadataAreRebuiltFromTheCatalogs) {
                           keys.snapshot(before.snapshots[0].id)}) {
     ASSERT_TRUE(store.commit(Txn{}.erase(key)));
   }
+  kill(2);
+  auto partial = cluster.rebuild(rebuild);
+  EXPECT_NE(partial->volumes(0).problem().find("--accept-data-loss"), std::string::npos)
+      << "the replica on n2 may be the better one";
+  rebuild.set_accept_data_loss(true);
+  EXPECT_EQ(cluster.rebuild(rebuild)->volumes(0).problem(), "");
+  rebuild.set_accept_data_loss(false);
+  revive(2);
   auto dry = cluster.rebuild(rebuild);
   ASSERT_TRUE(dry);
   EXPECT_FALSE(dry->volumes(0).written());

@@ -107,7 +107,7 @@ struct Serving {
   Outcome<> start(Duration reconcile_period);
   void stop();
   // After a refused join. Gives the other nodes, which were refused too, the time to come back.
-  Outcome<> adopt();
+  Outcome<> adopt(bool by_force);
 
   const ControlContext& context;
   std::shared_ptr<LocalNode> local;
@@ -154,20 +154,23 @@ Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdenti
                 return state;
               }),
       reconciler(context, volumes, snapshots, alerts),
-      api({cluster, nodes, pools, volumes, snapshots, hosts, alerts, [this] { return adopt(); }},
+      api({cluster, nodes, pools, volumes, snapshots, hosts, alerts,
+           [this](bool by_force) { return adopt(by_force); }},
           context.self, *local,
           {.socket_path = options.run_dir + "/cleatd.sock",
            .address = options.address,
            .port = options.control_port,
            .token = control_token(options.secret)}),
-      http({cluster, nodes, pools, volumes, snapshots, hosts, alerts, {}},
-           ports.inspect,
+      http({cluster, nodes, pools, volumes, snapshots, hosts, alerts, {}}, ports.inspect,
            {.address = options.address,
             .port = options.http_port,
             .token = control_token(options.secret)}) {}
 
-Outcome<> Serving::adopt() {
+Outcome<> Serving::adopt(bool by_force) {
   if (presence.joined()) return {};
+  if (!by_force) {
+    return failure(Code::kBusy, "this node is not part of the cluster yet: {}", presence.problem());
+  }
   OUTCOME_TRY(presence.adopt());
   std::this_thread::sleep_for(kAdoptWait);
   return {};

@@ -210,16 +210,20 @@ TEST_F(ControlPlaneTest, LostEtcdDataAreRefusedUntilAPersonRebuilds) {
            status.metadata().problem().find("rebuild-metadata") != std::string::npos;
   })) << status.metadata().problem();
   EXPECT_FALSE(a.plane->joined());
+  b.start();
   v1::RebuildMetadataRequest rebuild;
-  rebuild.set_force(true);
   v1::RebuildMetadataResponse rebuilt;
+  grpc::ClientContext refused;
+  EXPECT_EQ(stub->RebuildMetadata(&refused, rebuild, &rebuilt).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION)
+      << "not without force";
+  rebuild.set_force(true);
   EXPECT_TRUE(eventually([&] {
     grpc::ClientContext context;
     rebuilt.Clear();
     return stub->RebuildMetadata(&context, rebuild, &rebuilt).ok() && rebuilt.volumes_size() == 1;
   }));
   EXPECT_EQ(rebuilt.volumes(0).name(), "data1");
-  b.start();
   EXPECT_TRUE(eventually([&] { return b.plane->joined(); }));
   v1::Volume again;
   EXPECT_TRUE(create(b, "data1", 2, &again).ok());

@@ -133,7 +133,8 @@ void add_open_volumes(Families& out, const std::vector<OpenVolume>& volumes) {
   out.gauge("cleat_resync_left_bytes", "what resyncs have still to compare");
   for (const auto& volume : volumes) {
     uint64_t left = 0;
-    for (const auto& resync : volume.runtime.resyncs) left += resync.total_bytes - resync.done_bytes;
+    for (const auto& resync : volume.runtime.resyncs)
+      left += resync.total_bytes - resync.done_bytes;
     out.add(volume.labels, left);
   }
 }

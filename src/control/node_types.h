@@ -17,9 +17,6 @@ struct AttachOptions {
   std::string volume_name;  // of the device link /dev/cleat/<name> and the NBD export
   // Another node is recorded as primary and control found it gone, or a person forced it (R3, R5).
   bool take_over = false;
-  // `volume salvage --accept-data-loss`: open from the best replica even when it may miss writes
-  // (R10).
-  bool accept_data_loss = false;
 };
 
 struct AttachedVolume {

@@ -94,7 +94,6 @@ class RemoteAttach final : public AttachPort {
     body->set_frontend(static_cast<uint32_t>(options.frontend));
     body->set_volume_name(options.volume_name);
     body->set_take_over(options.take_over);
-    body->set_accept_data_loss(options.accept_data_loss);
     OUTCOME_ASSIGN(agent::NodeResponse response,
                    client_.exchange(request, client_.options().change));
     return from_agent(response.attached());

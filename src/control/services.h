@@ -18,8 +18,9 @@ struct Services {
   SnapshotManager& snapshots;
   HostManager& hosts;
   AlertBook& alerts;
-  // A person's word after a refused join; null where there is none to adopt.
-  std::function<Outcome<>()> adopt_cluster;
+  // After a refused join: with a person's word etcd is given this node's cluster, without it the
+  // refusal is the answer. Null where there is none to adopt.
+  std::function<Outcome<>(bool by_force)> adopt_cluster;
 };
 
 }  // namespace cleat::control

@@ -168,6 +168,24 @@ class Cluster:
         say(f"{node.name}: stop")
         self.lab("stop", node.name)
 
+    def remove_data(self, node, name):
+        """Of a node that is down: something in its /var/lib/cleat."""
+        path = self.directory / "nodes" / node.name / "lib" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+    def set_option(self, node, key, value):
+        """Of cleatd, which is restarted."""
+        config = self.directory / "nodes" / node.name / "etc" / "cleatd.toml"
+        with config.open("a", encoding="utf-8") as file:
+            file.write(f'{key} = "{value}"\n')
+        before = node.pids("cleatd")
+        node.signal("TERM", "cleatd")
+        wait_until(lambda: node.pids("cleatd") not in ([], before), 30, f"{node.name} restarted")
+        wait_until(lambda: node.attempt("cleat", "status")[0] == 0, 30, f"{node.name} answers")
+
     def isolate(self, node):
         say(f"{node.name}: cut off")
         self.lab("isolate", node.name)
