@@ -4,35 +4,94 @@
 
 namespace cleat::core {
 
+Pieces pieces_in(uint64_t region, BlockRange range) {
+  uint64_t base = region * kBlocksPerRegion;
+  uint64_t first = std::max(range.first, base);
+  uint64_t end = std::min(range.end(), base + kBlocksPerRegion);
+  if (first >= end) return 0;
+  uint64_t from = (first - base) / kBlocksPerPiece;
+  uint64_t count = (end - 1 - base) / kBlocksPerPiece - from + 1;
+  return kAllPieces >> (kPiecesPerRegion - count) << from;
+}
+
+std::vector<DirtyRegion> dirty_union(const std::vector<DirtyRegion>& a,
+                                     const std::vector<DirtyRegion>& b) {
+  std::vector<DirtyRegion> both;
+  both.reserve(std::max(a.size(), b.size()));
+  auto of_a = a.begin();
+  auto of_b = b.begin();
+  while (of_a != a.end() || of_b != b.end()) {
+    bool from_a = of_b == b.end() || (of_a != a.end() && of_a->region <= of_b->region);
+    const DirtyRegion& next = from_a ? *of_a++ : *of_b++;
+    if (!both.empty() && both.back().region == next.region) {
+      both.back().pieces |= next.pieces;
+    } else {
+      both.push_back(next);
+    }
+  }
+  return both;
+}
+
 void DirtyMap::resize(uint64_t region_count) {
   region_count_ = region_count;
   pages_.resize((region_count + kPageRegions - 1) / kPageRegions);
 }
 
-void DirtyMap::set(uint64_t region, uint64_t value) {
+DirtyMap::Entry& DirtyMap::entry(uint64_t region) {
   auto& page = pages_[region / kPageRegions];
-  if (page == nullptr) {
-    page = std::make_unique<Page>();
-    page->fill(0);
-  }
-  (*page)[region % kPageRegions] = value;
+  if (page == nullptr) page = std::make_unique<Page>();
+  return (*page)[region % kPageRegions];
+}
+
+const DirtyMap::Entry* DirtyMap::find(uint64_t region) const {
+  if (region >= region_count_) return nullptr;
+  const auto& page = pages_[region / kPageRegions];
+  return page == nullptr ? nullptr : &(*page)[region % kPageRegions];
+}
+
+void DirtyMap::set_whole(uint64_t region, uint64_t stamp) {
+  entry(region) = Entry{stamp, stamp == kUnknown ? kUnknown : stamp + 1, kAllPieces, 0};
 }
 
 uint64_t DirtyMap::stamp_of(uint64_t region) const {
-  if (region >= region_count_) return 0;
-  const auto& page = pages_[region / kPageRegions];
-  return page == nullptr ? 0 : (*page)[region % kPageRegions];
+  const Entry* found = find(region);
+  return found == nullptr ? 0 : found->stamp;
 }
 
-bool DirtyMap::stamp(uint64_t region, Generation generation) {
-  if (region >= region_count_ || stamp_of(region) >= generation.value) return false;
-  set(region, generation.value);
-  return true;
+Pieces DirtyMap::Entry::at_or_above(uint64_t generation) const {
+  if (stamp == 0 || stamp < generation) return 0;
+  return mark <= generation && stamp != kUnknown ? newer : older | newer;
+}
+
+Pieces DirtyMap::pieces_of(uint64_t region, Generation at_or_above) const {
+  const Entry* found = find(region);
+  return found == nullptr ? 0 : found->at_or_above(at_or_above.value);
+}
+
+bool DirtyMap::stamp(uint64_t region, Pieces pieces, Generation generation) {
+  if (region >= region_count_ || pieces == 0 || generation.value == 0) return false;
+  Entry& now = entry(region);
+  Entry before = now;
+  if (now.stamp == 0) now.mark = generation.value;
+  if (generation.value > now.stamp) {
+    if (now.older == 0 && now.newer != 0) {
+      now.older = now.newer;
+      now.newer = 0;
+      now.mark = now.stamp + 1;
+    }
+    now.stamp = generation.value;
+  }
+  if (generation.value >= now.mark) {
+    now.newer |= pieces;
+  } else {
+    now.older |= pieces & ~now.newer;  // a late write; newer answers for the rest of it
+  }
+  return now.stamp != before.stamp || now.older != before.older || now.newer != before.newer;
 }
 
 void DirtyMap::mark_unknown(uint64_t region) {
   if (region >= region_count_) return;
-  set(region, kUnknown);
+  set_whole(region, kUnknown);
   has_unknown_ = true;
   unknown_as_of_ = 0;
 }
@@ -41,14 +100,16 @@ void DirtyMap::settle_unknown(Generation generation) {
   if (has_unknown_ && unknown_as_of_ == 0) unknown_as_of_ = generation.value;
 }
 
-std::vector<uint64_t> DirtyMap::at_or_above(Generation generation) const {
-  uint64_t least = std::max<uint64_t>(generation.value, 1);
-  std::vector<uint64_t> regions;
-  for (uint64_t p = 0; p < pages_.size(); ++p) {
-    if (pages_[p] == nullptr) continue;
-    for (uint64_t i = 0; i < kPageRegions; ++i) {
-      if ((*pages_[p])[i] >= least) regions.push_back(p * kPageRegions + i);
+std::vector<DirtyRegion> DirtyMap::at_or_above(Generation generation, uint64_t from,
+                                               size_t count_max) const {
+  std::vector<DirtyRegion> regions;
+  for (uint64_t region = from; region < region_count_ && regions.size() < count_max; ++region) {
+    if (pages_[region / kPageRegions] == nullptr) {
+      region |= kPageRegions - 1;
+      continue;
     }
+    Pieces pieces = pieces_of(region, generation);
+    if (pieces != 0) regions.push_back({region, pieces});
   }
   return regions;
 }
@@ -58,9 +119,10 @@ void DirtyMap::forget(Generation below) {
   for (auto& page : pages_) {
     if (page == nullptr) continue;
     bool empty = true;
-    for (uint64_t& stamp : *page) {
-      if (stamp == kUnknown ? unknown_too : stamp < below.value) stamp = 0;
-      if (stamp != 0) empty = false;
+    for (Entry& now : *page) {
+      if (now.stamp == kUnknown ? unknown_too : now.stamp < below.value) now = Entry{};
+      if (now.mark <= below.value) now.older = 0;
+      if (now.stamp != 0) empty = false;
     }
     if (empty) page.reset();
   }
@@ -109,7 +171,7 @@ void DirtyMap::load(const std::vector<DirtyRun>& runs, uint64_t unknown_as_of) {
   for (const DirtyRun& run : runs) {
     for (uint64_t region = run.first; region < region_count_ && region - run.first < run.count;
          ++region) {
-      set(region, run.generation);
+      if (run.generation != 0) set_whole(region, run.generation);
     }
     has_unknown_ = has_unknown_ || run.generation == kUnknown;
   }

@@ -193,24 +193,22 @@ io::Task<Result<void>> Volume::make_equal(const std::vector<FenceAnswer>& answer
     if (range.first >= size) continue;
     // A replica that lists its writes coarsely may list more than the volume has.
     range.count = static_cast<uint32_t>(std::min<uint64_t>(range.count, size - range.first));
-    CO_TRY(co_await reconcile_region(plan, range, true));
+    CO_TRY(co_await reconcile_region(plan, range));
   }
   for (uint64_t region : plan.compare_regions) {
     BlockRange range = region_range(region);
-    if (range.count > 0) CO_TRY(co_await reconcile_region(plan, range, true));
+    if (range.count > 0) CO_TRY(co_await reconcile_region(plan, range));
   }
   co_return Result<void>{};
 }
 
-io::Task<Result<void>> Volume::reconcile_region(const core::ReconcilePlan& plan, BlockRange range,
-                                                bool compare) {
+io::Task<Result<void>> Volume::reconcile_region(const core::ReconcilePlan& plan, BlockRange range) {
   for (core::MemberIndex target : plan.targets & membership_.set().healthy()) {
     CopyJob job;
     job.source = plan.source;
     job.target = target;
     job.range = range;
     job.generation = membership_.clock().current();
-    job.compare = compare;
     auto done = co_await copier_.run(job);
     if (done) continue;
     if (done.error().member == plan.source) co_return fail(done.error().error);

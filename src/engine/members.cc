@@ -86,8 +86,7 @@ io::Task<Result<FenceAnswer>> Members::fence(core::MemberIndex member, Duration 
   slot.recent_lost = fenced.reply.recent_lost;
   fenced.reply.member = member;
   if (fenced.reply.recent_lost) {
-    CO_TRY_ASSIGN(fenced.reply.intent_regions,
-                  co_await regions(member, wire::Type::kIntentRegions, Generation{}));
+    CO_TRY_ASSIGN(fenced.reply.intent_regions, co_await intent_regions(member));
   }
   co_return fenced;
 }
@@ -117,12 +116,28 @@ io::Task<Result<void>> Members::ready(core::MemberIndex member, Duration timeout
   co_return Result<void>{};
 }
 
-io::Task<Result<std::vector<uint64_t>>> Members::regions(core::MemberIndex member, wire::Type type,
-                                                         Generation at_or_above) {
+io::Task<Result<std::vector<core::DirtyRegion>>> Members::dirty_regions(core::MemberIndex member,
+                                                                        Generation at_or_above) {
+  std::vector<core::DirtyRegion> all;
+  wire::Header request;
+  request.type = wire::Type::kDirtyRegions;
+  request.generation = at_or_above;
+  for (;;) {
+    CO_TRY_ASSIGN(Answer answer, co_await query(member, request));
+    CO_TRY_ASSIGN(std::vector<core::DirtyRegion> page, decode_dirty(answer.payload));
+    if (!page.empty() && page.front().region < request.range.first) {
+      co_return fail(Code::kCorrupt, "a list of dirty regions goes back");
+    }
+    all.insert(all.end(), page.begin(), page.end());
+    if (!answer.header.has(wire::kMore) || page.empty()) co_return all;
+    request.range.first = page.back().region + 1;
+  }
+}
+
+io::Task<Result<std::vector<uint64_t>>> Members::intent_regions(core::MemberIndex member) {
   std::vector<uint64_t> all;
   wire::Header request;
-  request.type = type;
-  request.generation = at_or_above;
+  request.type = wire::Type::kIntentRegions;
   for (;;) {
     CO_TRY_ASSIGN(Answer answer, co_await query(member, request));
     CO_TRY_ASSIGN(std::vector<uint64_t> page, decode_numbers(answer.payload));

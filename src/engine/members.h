@@ -52,9 +52,10 @@ class Members {
   // Returns when the member is fenced, by this call or another. kCorrupt: it has lost recent writes
   // with the power since it was last in sync.
   io::Task<Result<void>> ready(core::MemberIndex member, Duration timeout);
-  // All pages of a list of regions. `type` is kDirtyRegions or kIntentRegions.
-  io::Task<Result<std::vector<uint64_t>>> regions(core::MemberIndex member, wire::Type type,
-                                                  Generation at_or_above);
+  // All pages of the member's dirty map, and of the regions in its open intents. Sorted.
+  io::Task<Result<std::vector<core::DirtyRegion>>> dirty_regions(core::MemberIndex member,
+                                                                 Generation at_or_above);
+  io::Task<Result<std::vector<uint64_t>>> intent_regions(core::MemberIndex member);
   void give_up(core::MemberIndex member);
 
   bool knows(core::MemberIndex member) const {

@@ -98,6 +98,10 @@ void OperationGate::abort(Error reason) {
   left_.notify_all();
 }
 
+io::Task<void> OperationGate::everywhere(Seq through) {
+  while (!aborted_ && known_everywhere() < through) co_await left_.wait();
+}
+
 io::Task<void> OperationGate::drained() {
   while (pipeline_.in_flight() > 0) co_await left_.wait();
 }

@@ -43,6 +43,8 @@ class OperationGate {
   Seq known_everywhere() const { return pipeline_.known_everywhere(); }
   Seq last_seq() const { return pipeline_.last_seq(); }
   uint32_t in_flight() const { return pipeline_.in_flight(); }
+  // Waits until every write up to this one is on every member, or the gate was aborted.
+  io::Task<void> everywhere(Seq through);
   // Waits until no operation is inside.
   io::Task<void> drained();
 

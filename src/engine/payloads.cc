@@ -10,6 +10,8 @@ namespace {
 
 constexpr size_t kFenceFixedBytes = 1 + 8 + 8 + 8 + 4 + 4;
 constexpr size_t kRecentBytes = 8 + 8 + 4;
+constexpr size_t kDirtyBytes = 8 + 8;
+constexpr uint64_t kRegionsMax = UINT64_MAX / kBlocksPerRegion;
 
 }  // namespace
 
@@ -79,6 +81,34 @@ Result<FenceAnswer> decode_fence(ConstBuffer bytes) {
   }
   TRY(reader.finish());
   return answer;
+}
+
+std::vector<std::byte> encode_dirty(const std::vector<core::DirtyRegion>& regions) {
+  std::vector<std::byte> bytes(regions.size() * kDirtyBytes);
+  wire::Writer writer(bytes);
+  for (const core::DirtyRegion& dirty : regions) {
+    writer.u64(dirty.region);
+    writer.u64(dirty.pieces);
+  }
+  return bytes;
+}
+
+Result<std::vector<core::DirtyRegion>> decode_dirty(ConstBuffer bytes) {
+  if (bytes.size() % kDirtyBytes != 0) {
+    return fail(Code::kCorrupt, "a list of dirty regions of odd length");
+  }
+  std::vector<core::DirtyRegion> regions(bytes.size() / kDirtyBytes);
+  wire::Reader reader(bytes);
+  uint64_t least = 0;
+  for (core::DirtyRegion& dirty : regions) {
+    TRY_ASSIGN(dirty.region, reader.u64());
+    TRY_ASSIGN(dirty.pieces, reader.u64());
+    if (dirty.region < least || dirty.region >= kRegionsMax || dirty.pieces == 0) {
+      return fail(Code::kCorrupt, "a list of dirty regions out of order, or with an empty one");
+    }
+    least = dirty.region + 1;
+  }
+  return regions;
 }
 
 std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers) {

@@ -7,6 +7,7 @@
 #include "common/buffer.h"
 #include "common/result.h"
 #include "core/attach_rules.h"
+#include "core/dirty_map.h"
 
 namespace cleat::engine {
 
@@ -30,6 +31,10 @@ std::vector<core::RecentWrite> coarse_recent(std::vector<core::RecentWrite> rece
 
 std::vector<std::byte> encode_fence(const FenceAnswer& answer);
 Result<FenceAnswer> decode_fence(ConstBuffer bytes);
+
+std::vector<std::byte> encode_dirty(const std::vector<core::DirtyRegion>& regions);
+// kCorrupt for a list that is not sorted, or has a region without pieces.
+Result<std::vector<core::DirtyRegion>> decode_dirty(ConstBuffer bytes);
 
 std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers);
 Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes);

@@ -32,6 +32,23 @@ TEST(Payloads, AFenceAnswerComesBackAsItWas) {
   EXPECT_EQ(read->snapshots, answer.snapshots);
 }
 
+TEST(Payloads, DirtyRegionsComeBackAsTheyWere) {
+  std::vector<core::DirtyRegion> regions = {{0, 1}, {5, core::kAllPieces}, {1u << 28, 6}};
+  auto read = decode_dirty(encode_dirty(regions));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, regions);
+}
+
+TEST(Payloads, DirtyRegionsThatMakeNoSenseAreRefused) {
+  EXPECT_FALSE(decode_dirty(encode_dirty({{5, 1}, {5, 2}}))) << "twice";
+  EXPECT_FALSE(decode_dirty(encode_dirty({{5, 1}, {4, 2}}))) << "out of order";
+  EXPECT_FALSE(decode_dirty(encode_dirty({{5, 0}}))) << "nothing is dirty";
+  EXPECT_FALSE(decode_dirty(encode_dirty({{UINT64_MAX, 1}}))) << "no such blocks";
+  std::vector<std::byte> bytes = encode_dirty({{5, 1}});
+  bytes.pop_back();
+  EXPECT_FALSE(decode_dirty(bytes));
+}
+
 TEST(Payloads, AShortListOfRecentWritesStaysAsItIs) {
   std::vector<core::RecentWrite> recent = {{Seq(3), BlockRange{5, 2}}, {Seq(4), BlockRange{9, 1}}};
   EXPECT_EQ(coarse_recent(recent, 2), recent);

@@ -17,11 +17,13 @@ inline constexpr uint32_t kCopyBlocksMax = kBlocksPerRegion;
 struct CopyJob {
   core::MemberIndex source = core::kNoMember;
   core::MemberIndex target = core::kNoMember;
-  SnapshotId
-      view;  // what is read at the source: a snapshot, or the top; the target's top is written
+  SnapshotId view;        // what is read at the source: a snapshot, or the top; the target's top is
+                          // what is written
   BlockRange range;       // at most kCopyBlocksMax
   Generation generation;  // stamped on the target's dirty map
-  bool compare = true;    // false: copy without asking for digests first
+  // Most of the range is expected to differ: the source's blocks are read at once, and their digests
+  // made here, instead of asking it for digests first.
+  bool read_first = false;
 };
 
 // Which side failed, so that the caller knows whom to blame.
@@ -42,7 +44,14 @@ class RangeCopier {
                                  Digests& out);
 
  private:
-  io::Task<tl::expected<uint64_t, CopyFailure>> copy_run(const CopyJob& job, BlockRange run);
+  struct Sides;
+  io::Task<void> look_at_target(const CopyJob& job, Sides& sides);
+  io::Task<Result<void>> look_at_source(const CopyJob& job, Sides& sides);
+  io::Task<Result<void>> read(const CopyJob& job, BlockRange range, MutableBuffer into);
+  io::Task<tl::expected<void, CopyFailure>> copy_span(const CopyJob& job, BlockRange span,
+                                                      Sides& sides);
+  io::Task<Result<void>> put_differences(const CopyJob& job, BlockRange span, ConstBuffer data,
+                                         Sides& sides);
   io::Task<Result<void>> put(const CopyJob& job, BlockRange run, ConstBuffer data);
 
   Members& members_;

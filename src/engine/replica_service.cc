@@ -256,9 +256,17 @@ Answer ReplicaService::regions(store::ReplicaStore& store, const wire::Header& r
     answer.payload.assign(bytes.begin(), bytes.end());
     return answer;
   }
-  std::vector<uint64_t> all = request.type == wire::Type::kDirtyRegions
-                                  ? store.dirty_regions(request.generation)
-                                  : store.intent_regions();
+  if (request.type == wire::Type::kDirtyRegions) {
+    std::vector<core::DirtyRegion> page =
+        store.dirty_regions(request.generation, request.range.first, kRegionsPerPage + 1);
+    if (page.size() > kRegionsPerPage) {
+      answer.header.flags |= wire::kMore;
+      page.pop_back();
+    }
+    answer.payload = encode_dirty(page);
+    return answer;
+  }
+  std::vector<uint64_t> all = store.intent_regions();
   auto begin = std::ranges::lower_bound(all, request.range.first);
   auto left = static_cast<size_t>(all.end() - begin);
   std::vector<uint64_t> page(begin, begin + static_cast<int64_t>(std::min(left, kRegionsPerPage)));

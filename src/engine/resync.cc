@@ -2,14 +2,17 @@
 //
 //   1. fence it; give it the snapshots it lacks, oldest first, each as its top and then frozen;
 //   2. from now on it gets every new write;
-//   3. each region that may differ is compared by digests, and copied, with its writes held;
-//   4. flush it; the metadata transaction lets it in.
+//   3. each range that may differ is compared by digests, and copied, with its writes held;
+//   4. raise the generation and flush all; the metadata transaction lets it in.
 //
+// With 4 its next absence begins at a generation of its own: what was dirty in this one is not asked
+// for again, forgotten or not.
 // Whatever ends it early leaves the replica behind with its dirty regions; the next attempt
 // compares digests first, so what is equal by then is not copied again.
 #include <algorithm>
 
 #include "common/log.h"
+#include "core/resync_plan.h"
 #include "engine/volume.h"
 #include "wire/codec.h"
 
@@ -17,17 +20,26 @@ namespace cleat::engine {
 namespace {
 
 constexpr Duration kResyncRetry = 500ms;
-constexpr size_t kResyncWorkers = 4;
-
-std::vector<uint64_t> sorted_union(std::vector<uint64_t> a, const std::vector<uint64_t>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  std::ranges::sort(a);
-  auto repeated = std::ranges::unique(a);
-  a.erase(repeated.begin(), repeated.end());
-  return a;
-}
+// Side by side: enough small ranges to hide the way to the replica, few enough bytes not to stand in
+// the way of writes.
+constexpr size_t kCopyWorkers = 32;
+constexpr uint64_t kCopyBytesMax = 2 * kMiB;
+constexpr Duration kThrottleStep = 100ms;
 
 }  // namespace
+
+// One view of the source being copied to a member's top.
+struct Volume::Copying {
+  Copying(io::Executor& executor, core::MemberIndex to, SnapshotId of, core::ResyncPlan what)
+      : member(to), view(of), plan(std::move(what)), room(executor) {}
+
+  core::MemberIndex member;
+  SnapshotId view;  // none: the top, with the writes to what is copied held
+  core::ResyncPlan plan;
+  uint64_t bytes_in_flight = 0;
+  io::WaitQueue room;
+  Result<void> result;
+};
 
 io::Task<void> Volume::resync_loop() {
   while (!ending()) {
@@ -35,15 +47,25 @@ io::Task<void> Volume::resync_loop() {
       if (ending()) break;
       auto result = co_await resync(member);
       resync_progress_.member = core::kNoMember;
-      if (result) continue;
-      LOG_INFO("volume {}: resync of replica {}: {}", record().id.value, member,
-               to_string(result.error()));
+      if (result) resync_problems_[member].clear();
+      if (!result) resync_failed(member, result.error());
     }
     TimePoint again = context_.executor.now() + kResyncRetry;
     while (!ending() && context_.executor.now() < again) {
       co_await ticked_.wait();
     }
   }
+}
+
+// Twice a second while a node is away: said once.
+void Volume::resync_failed(core::MemberIndex member, Error error) {
+  std::string problem = to_string(error);
+  if (problem == resync_problems_[member]) {
+    LOG_DEBUG("volume {}: resync of replica {}: {}", record().id.value, member, problem);
+    return;
+  }
+  LOG_INFO("volume {}: resync of replica {}: {}", record().id.value, member, problem);
+  resync_problems_[member] = std::move(problem);
 }
 
 io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
@@ -80,8 +102,8 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
     membership_.failed(member, result.error());
     co_return result;
   }
-  LOG_INFO("volume {}: replica {} compared {} MiB, copied {} KiB", record().id.value, member,
-           resync_progress_.total_bytes / kMiB, resync_progress_.copied_bytes / kKiB);
+  LOG_INFO("volume {}: replica {} compared {} KiB, copied {} KiB", record().id.value, member,
+           resync_progress_.total_bytes / kKiB, resync_progress_.copied_bytes / kKiB);
   co_return Result<void>{};
 }
 
@@ -104,17 +126,8 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
       base = snapshot.id;
       continue;
     }
-    CO_TRY_ASSIGN(std::vector<uint64_t> regions,
-                  co_await regions_to_sync(member, snapshot.id, base));
-    core::MemberIndex source = read_source({});
-    for (uint64_t region : regions) {
-      BlockRange range = region_range(region);
-      if (range.count == 0) continue;
-      CopyJob job{source, member, snapshot.id, range, membership_.clock().current(), true};
-      auto copied = co_await copier_.run(job);
-      if (!copied) co_return fail(copied.error().error);
-      resync_progress_.copied_bytes += *copied;
-    }
+    CO_TRY_ASSIGN(DirtyRegions regions, co_await regions_to_sync(member, snapshot.id, base));
+    CO_TRY(co_await copy_regions(member, snapshot.id, std::move(regions)));
     wire::Header freeze;
     freeze.type = wire::Type::kFreeze;
     freeze.snapshot = snapshot.id;
@@ -124,12 +137,12 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
   co_return Result<void>{};
 }
 
-// The regions of `view` that may differ from the member's top. Stale: dirty since it left, by the
+// The pieces of `view` that may differ from the member's top. Stale: dirty since it left, by the
 // source's map and by its own. New: what the source holds above `base`, the newest snapshot the
 // member has.
-io::Task<Result<std::vector<uint64_t>>> Volume::regions_to_sync(core::MemberIndex member,
-                                                                SnapshotId view,
-                                                                std::optional<SnapshotId> base) {
+io::Task<Result<Volume::DirtyRegions>> Volume::regions_to_sync(core::MemberIndex member,
+                                                               SnapshotId view,
+                                                               std::optional<SnapshotId> base) {
   const core::ReplicaRecord* replica = record().find(member);
   core::MemberIndex source = read_source({});
   if (replica == nullptr || source == core::kNoMember) {
@@ -138,21 +151,22 @@ io::Task<Result<std::vector<uint64_t>>> Volume::regions_to_sync(core::MemberInde
   Generation left_at = replica->left_at;
   bool rebuild = replica->state == core::ReplicaState::kNew;
   // Its own map: writes that reached only it, and those of an attempt that was cut short.
-  CO_TRY_ASSIGN(std::vector<uint64_t> own,
-                co_await members_.regions(member, wire::Type::kDirtyRegions, left_at));
-  std::vector<uint64_t> theirs;
+  CO_TRY_ASSIGN(DirtyRegions own, co_await members_.dirty_regions(member, left_at));
+  DirtyRegions theirs;
   if (rebuild) {
     CO_TRY_ASSIGN(theirs, co_await changed_regions(source, view, base));
   } else {
-    CO_TRY_ASSIGN(theirs, co_await members_.regions(source, wire::Type::kDirtyRegions, left_at));
+    CO_TRY_ASSIGN(theirs, co_await members_.dirty_regions(source, left_at));
   }
-  co_return sorted_union(std::move(own), theirs);
+  co_return core::dirty_union(own, theirs);
 }
 
-io::Task<Result<std::vector<uint64_t>>> Volume::changed_regions(core::MemberIndex source,
-                                                                SnapshotId view,
-                                                                std::optional<SnapshotId> base) {
-  std::vector<uint64_t> regions;
+// Whole pieces from the first change in a region on: a question for each run in it would cost more
+// than reading what was never written.
+io::Task<Result<Volume::DirtyRegions>> Volume::changed_regions(core::MemberIndex source,
+                                                               SnapshotId view,
+                                                               std::optional<SnapshotId> base) {
+  DirtyRegions regions;
   std::array<std::byte, sizeof(uint64_t)> bytes{};
   ConstBuffer payload;
   if (base) {
@@ -167,70 +181,98 @@ io::Task<Result<std::vector<uint64_t>>> Volume::changed_regions(core::MemberInde
     request.range.count = kBlocksPerZone;
     CO_TRY_ASSIGN(wire::Header reply, co_await members_.call(source, request, payload, {}));
     if (reply.range.count == 0) co_return regions;
-    uint64_t first = reply.range.first / kBlocksPerRegion;
     uint64_t last = (reply.range.end() - 1) / kBlocksPerRegion;
-    for (uint64_t region = first; region <= last; ++region) regions.push_back(region);
-    // The rest of the last region is copied with it.
-    request.range.first = (last + 1) * kBlocksPerRegion;
+    uint64_t end = (last + 1) * kBlocksPerRegion;
+    BlockRange changed{reply.range.first, static_cast<uint32_t>(end - reply.range.first)};
+    for (uint64_t region = changed.first / kBlocksPerRegion; region <= last; ++region) {
+      regions.push_back({region, core::pieces_in(region, changed)});
+    }
+    request.range.first = end;
   }
 }
 
 io::Task<Result<void>> Volume::resync_top(core::MemberIndex member) {
+  // Writes that were under way when it began to get them may be missing there, and in the maps too.
+  co_await gate_.everywhere(gate_.last_seq());
   std::optional<SnapshotId> base;
   if (!record().snapshots.empty()) base = record().snapshots.back().id;
-  CO_TRY_ASSIGN(std::vector<uint64_t> regions,
-                co_await regions_to_sync(member, SnapshotId{}, base));
-  resync_progress_.total_bytes = regions.size() * kRegionSize;
-  Result<void> result;
-  size_t next = 0;
-  io::TaskGroup workers;
-  for (size_t i = 0; i < kResyncWorkers; ++i) {
-    workers.spawn(resync_worker(member, regions, next, result));
-  }
-  co_await workers.close();
-  CO_TRY(result);
-  wire::Header flush;
-  flush.type = wire::Type::kFlush;
-  CO_TRY(co_await members_.call(member, flush, {}, {}));
+  CO_TRY_ASSIGN(DirtyRegions regions, co_await regions_to_sync(member, SnapshotId{}, base));
+  CO_TRY(co_await copy_regions(member, SnapshotId{}, std::move(regions)));
+  CO_TRY(co_await settle_generation());
   co_return co_await membership_.join(member);
 }
 
-io::Task<void> Volume::resync_worker(core::MemberIndex member, const std::vector<uint64_t>& regions,
-                                     size_t& next, Result<void>& result) {
-  while (result && next < regions.size()) {
-    uint64_t region = regions[next++];
-    auto done = co_await resync_region(member, region);
-    if (!done) result = done;
-    resync_progress_.done_bytes += kRegionSize;
-    uint64_t limit = context_.resync_bytes_per_second_max;
-    if (limit == 0) continue;
-    auto due = Duration(static_cast<int64_t>(static_cast<double>(resync_progress_.done_bytes) *
-                                             1e9 / static_cast<double>(limit)));
-    co_await context_.executor.sleep_until(resync_progress_.started + due);
+io::Task<Result<void>> Volume::copy_regions(core::MemberIndex member, SnapshotId view,
+                                            DirtyRegions regions) {
+  core::ResyncPlan plan(std::move(regions), record().size_blocks);
+  resync_progress_.total_bytes += plan.total_bytes();
+  Copying copying(context_.executor, member, view, std::move(plan));
+  io::TaskGroup workers;
+  for (size_t i = 0; i < kCopyWorkers; ++i) workers.spawn(copy_worker(copying));
+  co_await workers.close();
+  co_return copying.result;
+}
+
+io::Task<void> Volume::copy_worker(Copying& copying) {
+  while (copying.result) {
+    std::optional<BlockRange> range = copying.plan.next();
+    if (!range) co_return;
+    while (copying.bytes_in_flight + range->bytes() > kCopyBytesMax) co_await copying.room.wait();
+    if (!copying.result) co_return;
+    copying.bytes_in_flight += range->bytes();
+    auto done = co_await copy_held(copying, *range);
+    copying.bytes_in_flight -= range->bytes();
+    copying.room.notify_all();
+    if (!done) copying.result = done;
+    resync_progress_.done_bytes += range->bytes();
+    co_await throttle();
   }
 }
 
-io::Task<Result<void>> Volume::resync_region(core::MemberIndex member, uint64_t region) {
-  BlockRange range = region_range(region);
-  if (range.count == 0) co_return Result<void>{};
+io::Task<void> Volume::throttle() {
+  uint64_t limit = context_.resync_bytes_per_second_max;
+  if (limit == 0) co_return;
+  auto due = Duration(static_cast<int64_t>(static_cast<double>(resync_progress_.done_bytes) * 1e9 /
+                                           static_cast<double>(limit)));
+  TimePoint until = resync_progress_.started + due;
+  while (!ending() && context_.executor.now() < until) {
+    co_await context_.executor.sleep_until(
+        std::min(until, context_.executor.now() + kThrottleStep));
+  }
+}
+
+// A snapshot is never written; the top is, but for what is held.
+io::Task<Result<void>> Volume::copy_held(Copying& copying, BlockRange range) {
+  if (copying.view != SnapshotId{}) co_return co_await copy_range(copying, range);
   CO_TRY_ASSIGN(OperationGate::Id id, co_await gate_.enter(core::OperationKind::kCopy, range));
   gate_.start(id, {});
-  Result<void> result;
-  bool wanted = !ending() && membership_.set().syncing().contains(member);
-  core::MemberIndex source = read_source({});
-  if (!wanted || source == core::kNoMember) {
-    result = fail(Code::kCancelled, "the replica failed, or there is none to copy from");
-  } else {
-    CopyJob job{source, member, SnapshotId{}, range, membership_.clock().current(), true};
-    auto copied = co_await copier_.run(job);
-    if (copied) resync_progress_.copied_bytes += *copied;
-    if (!copied) result = fail(copied.error().error);
-    if (!copied && copied.error().member == source) {
-      membership_.failed(source, copied.error().error);
-    }
-  }
+  auto result = co_await copy_range(copying, range);
   gate_.leave(id);
   co_return result;
+}
+
+io::Task<Result<void>> Volume::copy_range(Copying& copying, BlockRange range) {
+  const core::InSyncSet& set = membership_.set();
+  bool top = copying.view == SnapshotId{};
+  bool wanted = (top ? set.syncing() : set.behind()).contains(copying.member);
+  core::MemberIndex source = read_source({});
+  if (ending() || !wanted || source == core::kNoMember) {
+    co_return fail(Code::kCancelled, "the replica failed, or there is none to copy from");
+  }
+  CopyJob job;
+  job.source = source;
+  job.target = copying.member;
+  job.view = copying.view;
+  job.range = range;
+  job.generation = membership_.clock().current();
+  job.read_first = resync_progress_.rebuild;
+  auto copied = co_await copier_.run(job);
+  if (copied) {
+    resync_progress_.copied_bytes += *copied;
+    co_return Result<void>{};
+  }
+  if (copied.error().member == source) membership_.failed(source, copied.error().error);
+  co_return fail(copied.error().error);
 }
 
 }  // namespace cleat::engine

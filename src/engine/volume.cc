@@ -47,7 +47,10 @@ io::Task<void> Volume::tick() {
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
       group_.spawn(heartbeat(member));
     }
-    if (now >= stabilize_at && gate_.last_seq() != stabilized_ && !stabilizing_) {
+    // Also when the set has changed: the next absence is to begin with a generation of its own.
+    const core::GenerationClock& clock = membership_.clock();
+    bool unstable = gate_.last_seq() != stabilized_ || clock.stable_from() != clock.current();
+    if (now >= stabilize_at && unstable && !stabilizing_) {
       stabilize_at = now + kStabilizeInterval;
       group_.spawn(stabilize());
     }
@@ -81,20 +84,11 @@ io::Task<void> Volume::stabilize() {
   stabilizing_ = false;
 }
 
-// Raises the generation; the older ones are stable once their writes are complete and flushed
-// everywhere.
+// What is stable need not be remembered when every replica is in sync.
 io::Task<void> Volume::stabilize_once() {
-  Seq covered = gate_.last_seq();
-  Generation raised = membership_.clock().raise();
-  while (gate_.known_everywhere() < covered) {
-    if (stopping_ || gate_.aborted()) co_return;
-    co_await ticked_.wait();
-  }
   core::MemberSet before = membership_.set().in_sync();
-  auto flushed = co_await flush_members();
-  if (!flushed) co_return;
-  membership_.clock().flushed(raised);
-  stabilized_ = covered;
+  auto settled = co_await settle_generation();
+  if (!settled) co_return;
   bool all_in_sync =
       membership_.set().healthy().count() == static_cast<int>(record().replicas.size());
   if (!all_in_sync || membership_.set().in_sync() != before) co_return;
@@ -103,6 +97,18 @@ io::Task<void> Volume::stabilize_once() {
   request.generation = membership_.clock().stable_from();
   auto forgotten = co_await on_all(before, request);
   if (!forgotten) LOG_INFO("volume {}: dirty maps keep more than they need", record().id.value);
+}
+
+// Raises the generation; the older ones are stable once their writes are complete and flushed by
+// every member in sync, and by the one that is being synced.
+io::Task<Result<void>> Volume::settle_generation() {
+  Seq covered = gate_.last_seq();
+  Generation raised = membership_.clock().raise();
+  co_await gate_.everywhere(covered);
+  CO_TRY(co_await flush_members());
+  membership_.clock().flushed(raised);
+  stabilized_ = std::max(stabilized_, covered);
+  co_return Result<void>{};
 }
 
 // A member that fails leaves the set (R9); `result` is the error of one that can't.

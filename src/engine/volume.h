@@ -5,6 +5,7 @@
 // Lifetime: attach(), then detach() or stop(), which must have returned before it dies.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -105,8 +106,7 @@ class Volume final : public BlockDevice {
                              std::vector<FenceAnswer>& answers, std::optional<Error>& error);
   io::Task<Result<void>> remove_unfenced(const std::vector<FenceAnswer>& answers);
   io::Task<Result<void>> make_equal(const std::vector<FenceAnswer>& answers);
-  io::Task<Result<void>> reconcile_region(const core::ReconcilePlan& plan, BlockRange range,
-                                          bool compare);
+  io::Task<Result<void>> reconcile_region(const core::ReconcilePlan& plan, BlockRange range);
   io::Task<Result<void>> removals_done();
   io::Task<Result<void>> adjust_member(core::MemberIndex member, const FenceAnswer& answer);
   core::MemberIndex local_member() const;
@@ -132,6 +132,7 @@ class Volume final : public BlockDevice {
   io::Task<void> heartbeat(core::MemberIndex member);
   io::Task<void> stabilize();
   io::Task<void> stabilize_once();
+  io::Task<Result<void>> settle_generation();
   io::Task<Result<void>> flush_members();
   io::Task<Result<void>> on_all(core::MemberSet members, wire::Header request);
   io::Task<void> tell(core::MemberIndex member, wire::Header request, Result<void>& result);
@@ -149,13 +150,19 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> resync(core::MemberIndex member);
   io::Task<Result<void>> resync_snapshots(core::MemberIndex member, const FenceAnswer& target);
   io::Task<Result<void>> resync_top(core::MemberIndex member);
-  io::Task<Result<std::vector<uint64_t>>> regions_to_sync(core::MemberIndex member, SnapshotId view,
-                                                          std::optional<SnapshotId> base);
-  io::Task<Result<std::vector<uint64_t>>> changed_regions(core::MemberIndex source, SnapshotId view,
-                                                          std::optional<SnapshotId> base);
-  io::Task<Result<void>> resync_region(core::MemberIndex member, uint64_t region);
-  io::Task<void> resync_worker(core::MemberIndex member, const std::vector<uint64_t>& regions,
-                               size_t& next, Result<void>& result);
+  struct Copying;
+  using DirtyRegions = std::vector<core::DirtyRegion>;
+  io::Task<Result<DirtyRegions>> regions_to_sync(core::MemberIndex member, SnapshotId view,
+                                                 std::optional<SnapshotId> base);
+  io::Task<Result<DirtyRegions>> changed_regions(core::MemberIndex source, SnapshotId view,
+                                                 std::optional<SnapshotId> base);
+  io::Task<Result<void>> copy_regions(core::MemberIndex member, SnapshotId view,
+                                      DirtyRegions regions);
+  io::Task<void> copy_worker(Copying& copying);
+  io::Task<Result<void>> copy_held(Copying& copying, BlockRange range);
+  io::Task<Result<void>> copy_range(Copying& copying, BlockRange range);
+  io::Task<void> throttle();
+  void resync_failed(core::MemberIndex member, Error error);
   BlockRange region_range(uint64_t region) const;
 
   VolumeContext context_;
@@ -169,8 +176,9 @@ class Volume final : public BlockDevice {
   uint32_t users_ = 0;
   VolumeCounters counters_;
   ResyncProgress resync_progress_;
-  core::MemberSet heartbeats_;  // under way
-  Seq stabilized_;              // last write that a generation's flush has covered
+  std::array<std::string, 32> resync_problems_;  // by member: why the last attempt ended, as logged
+  core::MemberSet heartbeats_;                   // under way
+  Seq stabilized_;                               // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;          // operations that wait for a member to return
   uint32_t layers_changing_ = 0;  // snapshots and restores under way: no replica begins to sync

@@ -202,8 +202,8 @@ io::Task<Result<CheckReport>> Volume::check() {
   std::vector<uint64_t> regions;
   core::MemberSet members = membership_.set().healthy();
   for (core::MemberIndex member : members) {
-    CO_TRY_ASSIGN(std::vector<uint64_t> held, co_await changed_regions(member, SnapshotId{}, {}));
-    regions.insert(regions.end(), held.begin(), held.end());
+    CO_TRY_ASSIGN(DirtyRegions held, co_await changed_regions(member, SnapshotId{}, {}));
+    for (const core::DirtyRegion& dirty : held) regions.push_back(dirty.region);
     report.replicas.push_back(ReplicaDigest{member, 0, {}});
   }
   std::ranges::sort(regions);

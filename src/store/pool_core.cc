@@ -256,7 +256,9 @@ void PoolCore::dump_scratch() {
     stamps_left -= stamps;
     for (const auto* regions : {&replica.stamped, &replica.stamped_captured}) {
       for (uint64_t region : *regions) {
-        scratch.note(ScratchType::kStamp, volume, region, replica.dirty.stamp_of(region));
+        // One record for all its pieces: as if each was written in the last generation.
+        Generation stamp(replica.dirty.stamp_of(region));
+        scratch.stamp(volume, {region, replica.dirty.pieces_of(region, Generation{})}, stamp);
       }
     }
   }

@@ -298,7 +298,9 @@ void apply_scratch_note(PoolCore& pool, const ScratchRecord& record,
     case ScratchType::kRestartNumbers: replica->recent.restart_numbers(); break;
     case ScratchType::kRecentLost: replica->recent_lost = true; break;
     case ScratchType::kStamp:
-      if (replica->dirty.stamp(record.a, Generation(record.b))) replica->stamped.insert(record.a);
+      if (replica->dirty.stamp(record.count, record.b, Generation(record.a))) {
+        replica->stamped.insert(record.count);
+      }
       break;
     case ScratchType::kGeneration:
       replica->generation = std::max(replica->generation, Generation(record.a));

@@ -136,8 +136,9 @@ void ReplicaStore::set_generation(Generation generation) {
   pool_.scratch.note(ScratchType::kGeneration, replica_->volume, generation.value);
 }
 
-std::vector<uint64_t> ReplicaStore::dirty_regions(Generation at_or_above) const {
-  return replica_->dirty.at_or_above(at_or_above);
+std::vector<core::DirtyRegion> ReplicaStore::dirty_regions(Generation at_or_above, uint64_t from,
+                                                           size_t count_max) const {
+  return replica_->dirty.at_or_above(at_or_above, from, count_max);
 }
 
 void ReplicaStore::forget_dirty(Generation below) { replica_->dirty.forget(below); }

@@ -20,6 +20,7 @@
 #include "common/ids.h"
 #include "common/result.h"
 #include "common/units.h"
+#include "core/dirty_map.h"
 #include "core/types.h"
 #include "io/task.h"
 
@@ -81,11 +82,15 @@ class ReplicaStore {
   void known_everywhere(Seq through);  // every seq up to this one is on every member
   void clear_recent();                 // all members are equal: a takeover has ended
 
-  // Dirty map (R8, R9): for each 1 MiB region the generation of its last write. After an unclean
-  // stop the regions of every open intent zone count as of the highest generation known.
+  // Dirty map (R8, R9; core/dirty_map.h): for each 1 MiB region the generation of its last write, and
+  // which 16 KiB pieces of it. A killed process loses no stamp, but knows only of the youngest which
+  // pieces they were for. After an unclean stop the regions of every open intent zone count as of
+  // the highest generation known.
   Generation generation() const;  // highest ever stamped or set
   void set_generation(Generation generation);
-  std::vector<uint64_t> dirty_regions(Generation at_or_above) const;  // region numbers, sorted
+  // Sorted, from region `from` on, at most `count_max`.
+  std::vector<core::DirtyRegion> dirty_regions(Generation at_or_above, uint64_t from = 0,
+                                               size_t count_max = SIZE_MAX) const;
   // Regions below this generation need not be remembered: every replica has them (confirmed, R9).
   void forget_dirty(Generation below);
   // Regions in open intent zones: what may differ between members after a power loss.

@@ -142,7 +142,10 @@ TEST_F(ReplicaStoreTest, GrowsAndKeepsItsData) {
   ASSERT_TRUE(f.loop().wait(v->resize(200000)));
   EXPECT_EQ(f.read(v, {99999, 2}), (Values{1, 0}));
   ASSERT_TRUE(f.write(v, 199999, {2}, 1, 3));
-  EXPECT_THAT(v->dirty_regions(Generation(3)), ElementsAre(199999 / kBlocksPerRegion));
+  EXPECT_THAT(
+      v->dirty_regions(Generation(3)),
+      ElementsAre(core::DirtyRegion{199999 / kBlocksPerRegion,
+                                    core::pieces_in(199999 / kBlocksPerRegion, {199999, 1})}));
 }
 
 // --- changed blocks
@@ -214,16 +217,32 @@ TEST_F(ReplicaStoreTest, PowerLossMakesOpenZonesDirtyForEveryQuestion) {
 }
 
 TEST_F(ReplicaStoreTest, DirtyRegionsSurviveTheProcessExactly) {
+  using core::DirtyRegion;
   ASSERT_TRUE(f.write(v, 0, {1}, 1, 5));
+  ASSERT_TRUE(f.write(v, 7, {1, 1}, 1, 6));
   ASSERT_TRUE(f.write(v, 3 * kBlocksPerRegion, {1}, 2, 6));
   f.kill(sim::lose_all());
   reopen();
-  EXPECT_THAT(v->dirty_regions(Generation(5)), ElementsAre(0u, 3u));
-  EXPECT_THAT(v->dirty_regions(Generation(6)), ElementsAre(3u));
+  EXPECT_THAT(v->dirty_regions(Generation(5)),
+              ElementsAre(DirtyRegion{0, 0b111}, DirtyRegion{3, 1}));
+  EXPECT_THAT(v->dirty_regions(Generation(6)),
+              ElementsAre(DirtyRegion{0, 0b110}, DirtyRegion{3, 1}));
+  EXPECT_THAT(v->dirty_regions(Generation(6), 1), ElementsAre(DirtyRegion{3, 1}));
   EXPECT_EQ(v->generation(), Generation(6));
+}
+
+// The catalog has only stamps: whole regions, until they are written again.
+TEST_F(ReplicaStoreTest, DirtyRegionsOfTheCatalogAreWhole) {
+  using core::DirtyRegion;
+  ASSERT_TRUE(f.write(v, 0, {1}, 1, 6));
   ASSERT_TRUE(f.close());
   reopen();
-  EXPECT_THAT(v->dirty_regions(Generation(6)), ElementsAre(3u));
+  EXPECT_THAT(v->dirty_regions(Generation(6)), ElementsAre(DirtyRegion{0, core::kAllPieces}));
+  ASSERT_TRUE(f.write(v, 4, {1}, 2, 7));
+  f.kill(sim::lose_all());
+  reopen();
+  EXPECT_THAT(v->dirty_regions(Generation(6)), ElementsAre(DirtyRegion{0, core::kAllPieces}));
+  EXPECT_THAT(v->dirty_regions(Generation(7)), ElementsAre(DirtyRegion{0, 0b10}));
 }
 
 TEST_F(ReplicaStoreTest, RecentWritesSurviveRestartsUntilTheyAreEverywhere) {

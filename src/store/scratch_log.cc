@@ -157,6 +157,16 @@ void ScratchLog::recent(VolumeId volume, core::RecentWrite write) {
   append(record);
 }
 
+void ScratchLog::stamp(VolumeId volume, core::DirtyRegion region, Generation generation) {
+  ScratchRecord record;
+  record.type = ScratchType::kStamp;
+  record.subject = volume.value;
+  record.count = static_cast<uint32_t>(region.region);
+  record.a = generation.value;
+  record.b = region.pieces;
+  append(record);
+}
+
 void ScratchLog::note(ScratchType type, VolumeId volume, uint64_t a, uint64_t b) {
   ScratchRecord record;
   record.type = type;

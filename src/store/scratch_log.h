@@ -15,6 +15,7 @@
 
 #include "common/ids.h"
 #include "common/result.h"
+#include "core/dirty_map.h"
 #include "core/types.h"
 #include "io/scratch.h"
 #include "store/extent_table.h"
@@ -29,7 +30,7 @@ enum class ScratchType : uint16_t {
   kRecent,          // volume, seq, first, count
   kEverywhere,      // volume, seq
   kClearRecent,     // volume
-  kStamp,           // volume, region, generation
+  kStamp,           // volume, region, generation, pieces
   kGeneration,      // volume, generation
   kRecentLost,      // volume: the list is not known
   kStampsLost,      // volume: stamps are missing; open zones count as unknown
@@ -42,7 +43,7 @@ struct ScratchRecord {
   uint32_t check = 0;
   ScratchType type{};
   uint16_t version = 1;
-  uint32_t count = 0;    // kRecent: blocks
+  uint32_t count = 0;    // kRecent: blocks; kStamp: region
   uint32_t grouped = 0;  // 1: counts only if a kGroupEnd follows
   uint64_t subject = 0;  // volume; kSlot: seal
   uint64_t a = 0;
@@ -72,6 +73,7 @@ class ScratchLog {
 
   void slot(uint64_t seal, uint32_t slot, SlotState state);
   void recent(VolumeId volume, core::RecentWrite write);
+  void stamp(VolumeId volume, core::DirtyRegion region, Generation generation);
   void note(ScratchType type, VolumeId volume, uint64_t a = 0, uint64_t b = 0);
   uint64_t fills() const { return fill_count_; }
 

@@ -233,9 +233,10 @@ void note_write(PoolCore& pool, Replica& replica, const WriteAt& at) {
   replica.dirty.settle_unknown(at.generation);
   uint64_t end = (at.range.end() - 1) / kBlocksPerRegion;
   for (uint64_t region = at.range.first / kBlocksPerRegion; region <= end; ++region) {
-    if (!replica.dirty.stamp(region, at.generation)) continue;
+    core::Pieces pieces = core::pieces_in(region, at.range);
+    if (!replica.dirty.stamp(region, pieces, at.generation)) continue;
     replica.stamped.insert(region);
-    pool.scratch.note(ScratchType::kStamp, replica.volume, region, at.generation.value);
+    pool.scratch.stamp(replica.volume, {region, pieces}, at.generation);
   }
   if (at.seq == Seq{}) return;
   core::RecentWrite write{at.seq, at.range};
