@@ -38,7 +38,7 @@ io::Task<void> Cluster::one_operation(engine::Volume& volume, Random& random, bo
   size_t first = random.below(usable - count + 1);
   count = one_range(first, count);
   uint64_t dice = random.below(100);
-  if (dice < 45 || reads_only) return do_read(volume, first, count);
+  if (dice < 45 || reads_only || only_read(first, count)) return do_read(volume, first, count);
   if (dice < 82) {
     bool fua = random.chance(0.1);
     return do_write(volume, first, count, fua);

@@ -21,6 +21,7 @@ Cluster::Shape::Shape(uint64_t seed) {
   growth = random.chance(0.4);
   disk_errors = random.chance(0.3);
   targeted = random.chance(0.5);
+  rivals = random.chance(0.4);
   room_bytes = random.chance(0.2) ? random.between(3, 9) * kMiB : 181 * kMiB;
   wait_max = random.chance(0.3) ? Duration(3s) : Duration(60s);
 }
@@ -165,6 +166,7 @@ void Cluster::faults_and_load() {
   for (uint64_t i = 0; i < kClients; ++i) group_.spawn(client(i));
   group_.spawn(nemesis());
   group_.spawn(keep_attached());
+  if (shape_.rivals) group_.spawn(rivals());
   TimePoint end = loop_.now() + options_.duration;
   while (loop_.now() < end && loop_.steps() < kStepsMax && loop_.step()) {
   }

@@ -71,6 +71,7 @@ class Cluster {
     bool disk_errors = false;
     bool snapshots = false;
     bool targeted = false;    // faults in certain orders
+    bool rivals = false;      // two primaries, with nothing else meanwhile
     uint64_t room_bytes = 0;  // of a pool; few: it is full now and then
     Duration wait_max{};      // of the volume (R10)
     explicit Shape(uint64_t seed);
@@ -138,11 +139,22 @@ class Cluster {
   io::Task<void> keep_attached();
 
   // targeted.cc
-  io::Task<void> fault_isolated_primary();
-  io::Task<void> read_from(std::shared_ptr<engine::Volume> volume, size_t hot);
-  io::Task<void> fault_two_primaries();
   io::Task<void> fault_power_after_flush();
   io::Task<void> fault_interrupted_resync();
+
+  // rivals.cc
+  io::Task<void> rivals();
+  bool calm();
+  std::vector<HostIndex> in_sync_hosts();
+  io::Task<void> move_in_order(HostIndex to);
+  io::Task<void> focus_operation(std::shared_ptr<engine::Volume> volume, bool writes,
+                                 std::shared_ptr<int> under_way);
+  io::Task<void> use_both(std::shared_ptr<engine::Volume> old, bool old_writes, HostIndex successor,
+                          TimePoint until);
+  io::Task<void> succeed(HostIndex successor, Duration after, TimePoint give_up_at);
+  bool only_read(size_t first, size_t count) const;
+  io::Task<void> fault_isolated_primary();
+  io::Task<void> fault_two_primaries();
 
   // changes.cc
   io::Task<void> kill_soon();
@@ -197,7 +209,10 @@ class Cluster {
   std::map<std::string, int> fault_counts_;
   std::multiset<std::string> acts_;  // under way
   bool load_stopped_ = false;
-  bool held_ = false;  // clients pause, for a restore
+  bool held_ = false;   // clients pause, for a restore
+  bool quiet_ = false;  // no other faults, for rivals()
+  size_t focus_first_ = 0;
+  bool focus_is_read_ = false;
   uint32_t operations_inside_ = 0;
   bool changing_ = false;  // one change of the volume at a time
   uint32_t disks_failing_ = 0;

@@ -25,7 +25,7 @@ io::Task<void> Cluster::nemesis() {
   while (!load_stopped_) {
     auto pause = std::chrono::milliseconds(static_cast<int64_t>(random.between(50, 1500)));
     co_await loop_.sleep(pause);
-    if (!load_stopped_) group_.spawn(one_fault());
+    if (!load_stopped_ && !quiet_) group_.spawn(one_fault());
   }
 }
 
@@ -43,10 +43,11 @@ io::Task<void> Cluster::one_fault() {
 }
 
 io::Task<void> Cluster::one_targeted_fault() {
-  switch (loop_.random().below(4)) {
+  switch (loop_.random().below(5)) {
     case 0: return fault_isolated_primary();
     case 1: return fault_two_primaries();
-    case 2: return fault_power_after_flush();
+    case 2:
+    case 3: return fault_power_after_flush();
     default: return fault_interrupted_resync();
   }
 }

@@ -5,62 +5,6 @@
 
 namespace cleat::sim {
 
-io::Task<void> Cluster::read_from(std::shared_ptr<engine::Volume> volume, size_t hot) {
-  ++operations_inside_;
-  co_await do_read(*volume, hot, 1);
-  --operations_inside_;
-}
-
-// R4, R5: the primary is cut off but lives, and is read from while another takes over. Clients soon
-// hang there behind writes that hang, so these reads don't wait for each other.
-io::Task<void> Cluster::fault_isolated_primary() {
-  HostIndex primary = 0;
-  std::shared_ptr<engine::Volume> volume = open_volume(&primary);
-  if (volume == nullptr) co_return;
-  Act act(*this, "isolated primary");
-  cut_off(primary, true);
-  Duration before = random_time(0, 1500);
-  co_await loop_.sleep(before);
-  auto successor =
-      static_cast<HostIndex>((primary + 1 + loop_.random().below(kHosts - 1)) % kHosts);
-  auto attached = co_await attach_on(successor, true);
-  (void)attached;
-  uint64_t reads = loop_.random().between(25, 200);
-  for (uint64_t i = 0; i < reads; ++i) {
-    group_.spawn(read_from(volume, loop_.random().below(kHotBlocks / 2)));
-    co_await loop_.sleep(20ms);
-  }
-  join_again(primary);
-}
-
-// R4: a primary without a replica of its own hears of its successor only from the replicas. Then
-// one of them is cut off from the successor, which takes it out: it must not be read any more.
-io::Task<void> Cluster::fault_two_primaries() {
-  HostIndex first = random_host();
-  for (HostIndex host = 0; host < kHosts; ++host) {
-    if (!has_replica(host)) first = host;
-  }
-  Act act(*this, "two primaries");
-  for (HostIndex host = 0; host < kHosts; ++host) {
-    if (host != first) co_await detach_from(host);
-  }
-  auto attached = co_await attach_on(first, true);
-  Duration before = random_time(100, 500);
-  co_await loop_.sleep(before);
-  std::shared_ptr<engine::Volume> volume;
-  if (process(first) != nullptr) volume = process(first)->shared_volume();
-  auto second = static_cast<HostIndex>((first + 1 + loop_.random().below(kHosts - 1)) % kHosts);
-  attached = co_await attach_on(second, true);
-  HostIndex other = kHosts - first - second;
-  fabric_.cut(second, other);
-  uint64_t reads = loop_.random().between(25, 250);
-  for (uint64_t i = 0; i < reads; ++i) {
-    if (volume != nullptr) group_.spawn(read_from(volume, loop_.random().below(kHotBlocks / 2)));
-    co_await loop_.sleep(20ms);
-  }
-  fabric_.heal(second, other);
-}
-
 // R1: every node loses its power, and all that was not flushed, right after a flush.
 io::Task<void> Cluster::fault_power_after_flush() {
   std::shared_ptr<engine::Volume> volume = open_volume();

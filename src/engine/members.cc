@@ -61,7 +61,10 @@ io::Task<Result<wire::Header>> Members::call(core::MemberIndex member, wire::Hea
                                              Duration timeout) {
   CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
+  members_[member].called = sent;
+  ++members_[member].calls;
   auto reply = co_await members_[member].member->call(request, payload, into, timeout);
+  if (members_[member].calls > 0) --members_[member].calls;  // its slot may be a new one
   note(member, request, sent, reply ? Result<void>{} : fail(reply.error()));
   co_return reply;
 }
@@ -70,7 +73,10 @@ io::Task<Result<Answer>> Members::query(core::MemberIndex member, wire::Header r
                                         ConstBuffer payload, Duration timeout) {
   CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
+  members_[member].called = sent;
+  ++members_[member].calls;
   auto answer = co_await members_[member].member->query(request, payload, timeout);
+  if (members_[member].calls > 0) --members_[member].calls;
   note(member, request, sent, answer ? Result<void>{} : fail(answer.error()));
   co_return answer;
 }
@@ -149,6 +155,16 @@ io::Task<Result<std::vector<uint64_t>>> Members::intent_regions(core::MemberInde
 
 void Members::give_up(core::MemberIndex member) {
   if (knows(member)) members_[member].member->give_up();
+}
+
+void Members::give_up_silent(Duration silence) {
+  TimePoint before = executor_.now() - silence;
+  for (core::MemberIndex index = 0; index < members_.size(); ++index) {
+    const Slot& slot = members_[index];
+    if (slot.calls > 0 && slot.called < before && lease_.last_confirmed(index) < before) {
+      give_up(index);
+    }
+  }
 }
 
 }  // namespace cleat::engine

@@ -57,6 +57,9 @@ class Members {
                                                                  Generation at_or_above);
   io::Task<Result<std::vector<uint64_t>>> intent_regions(core::MemberIndex member);
   void give_up(core::MemberIndex member);
+  // Gives up members that were called and have said nothing for so long. For a volume that has
+  // ended: no heartbeat looks after its calls any more.
+  void give_up_silent(Duration silence);
 
   bool knows(core::MemberIndex member) const {
     return member < members_.size() && members_[member].member != nullptr;
@@ -68,6 +71,8 @@ class Members {
     std::unique_ptr<Member> member;
     uint32_t fence = 0;  // the newest that it answered; 0: it must be fenced first
     bool recent_lost = false;
+    uint32_t calls = 0;     // under way
+    TimePoint called;       // when the newest of them began
     uint64_t attempts = 0;  // fences by ready() that have ended
     Result<void> outcome;   // of the last of them
   };

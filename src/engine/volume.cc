@@ -41,7 +41,13 @@ BlockRange Volume::region_range(uint64_t region) const {
 
 io::Task<void> Volume::tick() {
   TimePoint stabilize_at = context_.executor.now() + kStabilizeInterval;
-  while (!stopping_ && !gate_.aborted()) {
+  while (!stopping_) {
+    if (gate_.aborted()) {
+      members_.give_up_silent(kSilenceMax);
+      ticked_.notify_all();
+      co_await context_.executor.sleep(kTickInterval);
+      continue;
+    }
     TimePoint now = context_.executor.now();
     core::MemberSet members = membership_.set().in_sync() | membership_.set().syncing();
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
