@@ -37,7 +37,7 @@ InSyncSet::Failed InSyncSet::fail(MemberIndex member) {
     return Failed::kDropped;
   }
   if (!healthy().contains(member)) return Failed::kAlready;
-  if (healthy().count() == 1) return Failed::kLast;
+  if ((healthy() - removing_ - MemberSet{member}).empty()) return Failed::kLast;
   leaving_.add(member);
   return Failed::kLeaving;
 }

@@ -36,11 +36,19 @@ class InSyncSet {
   enum class Failed : uint8_t {
     kLeaving,  // a transaction that removes it is due; writes wait for that
     kDropped,  // it was syncing and is behind again: writes no longer wait for it
-    kLast,     // the only healthy member in sync: it stays, and I/O waits for its return (R10)
+    kLast,     // the only healthy member in sync that stays in the record: I/O waits for it (R10)
     kAlready,  // known to be leaving or behind
   };
   // The member failed: an error, a reset, no progress.
   Failed fail(MemberIndex member);
+
+  // A person takes the member out of the record: until the end of that no other may count on it.
+  // The caller has seen that others are healthy.
+  void begin_removal(MemberIndex member) { removing_.add(member); }
+  void end_removal(MemberIndex member) { removing_.remove(member); }
+
+  MemberSet staying() const { return healthy() - removing_; }
+  bool is_last(MemberIndex member) const { return staying() == MemberSet{member}; }
 
   // A member that is behind gets every new write from now on.
   void begin_sync(MemberIndex member);
@@ -69,6 +77,7 @@ class InSyncSet {
   MemberSet syncing_;
   MemberSet behind_;
   MemberSet joining_;
+  MemberSet removing_;
   bool under_way_ = false;
   Outcome pending_;
 };

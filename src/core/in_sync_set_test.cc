@@ -50,6 +50,23 @@ TEST(InSyncSet, R2AConflictedRemovalIsTriedAgain) {
   EXPECT_TRUE(set.next_change(record, Generation(1)));
 }
 
+// Found by seed 134: two members failed while the third was being taken out of the record.
+TEST(InSyncSet, R10TheLastMemberBesideOneThatIsTakenOutNeverLeaves) {
+  VolumeRecord record = record_of({kIn, kIn, kIn});
+  InSyncSet set(record);
+  set.begin_removal(0);
+  EXPECT_EQ(set.fail(1), Failed::kLeaving);
+  EXPECT_TRUE(set.is_last(2));
+  EXPECT_EQ(set.fail(2), Failed::kLast);
+  EXPECT_EQ(set.healthy(), (MemberSet{0, 2}));
+  EXPECT_EQ(set.fail(0), Failed::kLeaving) << "it was to go anyway";
+  std::erase_if(record.replicas, [](const ReplicaRecord& r) { return r.index == 0; });
+  set.adopt(record);
+  set.end_removal(0);
+  EXPECT_EQ(set.healthy(), MemberSet{2});
+  EXPECT_TRUE(set.next_change(record, Generation(3)));
+}
+
 TEST(InSyncSet, R10TheLastHealthyMemberNeverLeaves) {
   VolumeRecord record = record_of({kIn, kIn});
   InSyncSet set(record);
@@ -121,6 +138,16 @@ TEST(InSyncSet, AdoptsReplicasThatWereAddedAndRemoved) {
   set.adopt(changed);
   EXPECT_EQ(set.wait_for(), MemberSet{0});
   EXPECT_EQ(set.behind(), MemberSet{2});
+}
+
+TEST(InSyncSet, WhoIsBeingRemovedIsNoReasonToLetAnotherGo) {
+  VolumeRecord record = record_of({kIn, kIn});
+  InSyncSet set(record);
+  set.begin_removal(0);
+  EXPECT_EQ(set.fail(1), Failed::kLast) << "R10: member 0 may be gone at any moment";
+  EXPECT_EQ(set.healthy(), (MemberSet{0, 1}));
+  set.end_removal(0);
+  EXPECT_EQ(set.fail(1), Failed::kLeaving) << "the removal came to nothing";
 }
 
 }  // namespace

@@ -186,14 +186,18 @@ io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member) {
   Membership::Change remove = [this, member](core::VolumeRecord& next) -> Result<void> {
     const core::ReplicaRecord* known = next.find(member);
     if (known == nullptr) return {};
-    core::MemberSet others = membership_.set().healthy() - core::MemberSet{member};
+    core::MemberSet others = membership_.set().staying() - core::MemberSet{member};
     if (others.empty()) {
       return fail(Code::kConflict, "it is the last replica in sync: add another first");
     }
+    // Until the record holds, the others must not leave one after the other (R10).
+    membership_.set().begin_removal(member);
     std::erase_if(next.replicas, [member](const auto& r) { return r.index == member; });
     return {};
   };
-  co_return co_await membership_.update(std::move(remove));
+  auto removed = co_await membership_.update(std::move(remove));
+  membership_.set().end_removal(member);
+  co_return removed;
 }
 
 io::Task<Result<CheckReport>> Volume::check() {
