@@ -220,6 +220,8 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
                                    kHeartbeatMs,
                                    "--election-timeout",
                                    kElectionMs,
+                                   // A member that was cut off comes back without an election.
+                                   "--pre-vote",
                                    "--auto-compaction-mode",
                                    "periodic",
                                    "--auto-compaction-retention",
