@@ -37,7 +37,7 @@ InSyncSet::Failed InSyncSet::fail(MemberIndex member) {
     return Failed::kDropped;
   }
   if (!healthy().contains(member)) return Failed::kAlready;
-  if ((healthy() - removing_ - MemberSet{member}).empty()) return Failed::kLast;
+  if ((staying() - MemberSet{member}).empty()) return Failed::kLast;
   leaving_.add(member);
   return Failed::kLeaving;
 }

@@ -27,7 +27,8 @@ class InSyncSet {
   MemberSet leaving() const { return leaving_; }
   MemberSet syncing() const { return syncing_; }
   MemberSet healthy() const { return in_sync_ - leaving_; }
-  MemberSet behind() const { return behind_; }  // stale or new, and not syncing
+  MemberSet staying() const { return healthy() - removing_; }  // who can be counted on
+  MemberSet behind() const { return behind_; }                 // stale or new, and not syncing
 
   // Who a new write is sent to, and whom it waits for.
   MemberSet send_to() const { return healthy() | syncing_; }
@@ -47,7 +48,6 @@ class InSyncSet {
   void begin_removal(MemberIndex member) { removing_.add(member); }
   void end_removal(MemberIndex member) { removing_.remove(member); }
 
-  MemberSet staying() const { return healthy() - removing_; }
   bool is_last(MemberIndex member) const { return staying() == MemberSet{member}; }
 
   // A member that is behind gets every new write from now on.

@@ -115,6 +115,7 @@ class Volume final : public BlockDevice {
   // volume_io.cc
   io::Task<Result<void>> change(wire::Type type, BlockRange range, ConstBuffer data,
                                 WriteFlags flags);
+  io::Task<void> send_to_all(WriteContext& context, core::MemberSet members);
   io::Task<void> send(WriteContext& context, core::MemberIndex member);
   io::Task<Answered> answered(core::MemberIndex member, Error error, Error& result);
   io::Task<bool> fence_again(core::MemberIndex member);
@@ -133,6 +134,7 @@ class Volume final : public BlockDevice {
   io::Task<void> stabilize();
   io::Task<void> stabilize_once();
   io::Task<Result<void>> settle_generation();
+  io::Task<void> forget_stable();
   io::Task<Result<void>> flush_members();
   io::Task<Result<void>> on_all(core::MemberSet members, wire::Header request);
   io::Task<void> tell(core::MemberIndex member, wire::Header request, Result<void>& result);

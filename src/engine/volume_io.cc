@@ -67,21 +67,27 @@ io::Task<Result<void>> Volume::change(wire::Type type, BlockRange range, ConstBu
   context.header.seq = gate_.start(id, membership_.set().wait_for());
   if (flags == WriteFlags::kFua) context.header.flags |= wire::kFua;
 
-  core::MemberSet send_to = membership_.set().send_to();
-  core::MemberIndex local = local_member();
-  io::TaskGroup sends;
-  for (core::MemberIndex member : send_to) {
-    if (member != local) sends.spawn(send(context, member));
-  }
-  if (send_to.contains(local)) sends.spawn(send(context, local));
-  co_await sends.close();
-
+  co_await send_to_all(context, membership_.set().send_to());
   settle_no_space(context);
   auto complete = co_await gate_.completion(id);
   gate_.leave(id);
   if (!context.result) ++counters_.io_errors;
   CO_TRY(context.result);
   co_return complete;
+}
+
+// The others' frames are on the network, which is the longer way, before the local operation
+// begins.
+io::Task<void> Volume::send_to_all(WriteContext& context, core::MemberSet members) {
+  core::MemberIndex local = local_member();
+  bool here = members.contains(local);
+  io::TaskGroup sends;
+  for (core::MemberIndex member : members) {
+    if (member != local) sends.spawn(send(context, member));
+  }
+  if (here && members.count() > 1) co_await context_.executor.yield();
+  if (here) sends.spawn(send(context, local));
+  co_await sends.close();
 }
 
 io::Task<void> Volume::send(WriteContext& context, core::MemberIndex member) {
@@ -160,7 +166,7 @@ io::Task<bool> Volume::wait_for_return(core::MemberIndex member, Error& result) 
       result = *gate_.aborted();
       break;
     }
-    if (membership_.set().healthy() != core::MemberSet{member}) {
+    if (!membership_.set().is_last(member)) {
       again = true;  // others came in: let the set decide again
       break;
     }
@@ -295,11 +301,7 @@ io::Task<Result<void>> Volume::flush_members() {
   WriteContext context;
   context.id = id;
   context.header.type = wire::Type::kFlush;
-  io::TaskGroup sends;
-  for (core::MemberIndex member : wait_for& membership_.set().send_to()) {
-    sends.spawn(send(context, member));
-  }
-  co_await sends.close();
+  co_await send_to_all(context, wait_for & membership_.set().send_to());
   settle_no_space(context);
   auto complete = co_await gate_.completion(id);
   gate_.leave(id);

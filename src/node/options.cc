@@ -22,7 +22,9 @@ void declare_ports(OptionSet& set, NodeOptions& options) {
 
 void declare(OptionSet& set, NodeOptions& options) {
   set.add(&options.cluster, {.name = "cluster", .help = "name of the cluster", .required = true});
-  set.add(&options.node, {.name = "node", .help = "name of this node; its host name when none is given", .required = true});
+  set.add(&options.node, {.name = "node",
+                          .help = "name of this node; its host name when none is given",
+                          .required = true});
   set.add(&options.address, {.name = "address",
                              .help = "IP address by which other nodes reach this one",
                              .required = true});
@@ -62,7 +64,8 @@ std::string reference() {
   OptionSet set;
   declare(set, defaults);
   return "# Options of cleatd\n\n"
-         "Made by `cleatd --reference`; a test keeps it current. A flag goes before the environment, "
+         "Made by `cleatd --reference`; a test keeps it current. A flag goes before the "
+         "environment, "
          "that before the\nfile `cleatd.toml`. SIGHUP makes cleatd read the file again: options "
          "marked \"live\" change at once.\n" +
          set.reference();
