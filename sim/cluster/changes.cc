@@ -14,21 +14,32 @@ constexpr core::MemberIndex kIndexMax = 30;
 
 }  // namespace
 
-io::Task<void> Cluster::one_change() {
-  if (changing_) co_return;
-  changing_ = true;
-  if (shape_.targeted && loop_.random().chance(0.4)) group_.spawn(kill_soon());
-  uint64_t dice = loop_.random().below(10);
-  if (dice < 3 && shape_.replica_changes) {
-    co_await change_replicas();
-  } else if (dice < 5 && shape_.growth) {
-    co_await change_size();
-  } else if (dice < 7 && shape_.restores) {
-    co_await change_restore();
-  } else if (shape_.snapshots) {
-    co_await change_snapshot();
+io::Task<void> Cluster::changes() {
+  while (!load_stopped_) {
+    Duration pause = random_time(20, 1200);
+    co_await loop_.sleep(pause);
+    if (!load_stopped_ && !quiet_) group_.spawn(one_change());
   }
-  changing_ = false;
+}
+
+// Of one kind one at a time; of several kinds at once, as people do.
+io::Task<void> Cluster::one_change() {
+  std::vector<Change> kinds;
+  if (shape_.replica_changes) kinds.push_back(&Cluster::change_replicas);
+  if (shape_.growth) kinds.push_back(&Cluster::change_size);
+  if (shape_.snapshots) kinds.push_back(&Cluster::change_snapshot);
+  if (shape_.restores) kinds.push_back(&Cluster::change_restore);
+  if (kinds.empty()) co_return;
+  Change kind = kinds[loop_.random().below(kinds.size())];
+  if (std::ranges::find(changing_, kind) != changing_.end()) co_return;
+  if (shape_.targeted && loop_.random().chance(0.2)) group_.spawn(kill_soon());
+  changing_.push_back(kind);
+  co_await (this->*kind)();
+  std::erase(changing_, kind);
+}
+
+void Cluster::changed(const char* done, const Result<void>& result) {
+  ++fault_counts_[result ? fmt::format("{} done", done) : fmt::format("{} failed", done)];
 }
 
 // The primary dies in the middle of a change, or a little later.
@@ -69,6 +80,7 @@ io::Task<void> Cluster::take_snapshot(engine::Volume& volume) {
   TimePoint ended = loop_.now();
   note(fmt::format("snapshot {}: {}", snapshot.id.value,
                    taken ? "taken" : to_string(taken.error())));
+  changed("snapshot", taken);
   if (!taken) co_return;
   asked_.reset();
   snapshots_.push_back(TakenSnapshot{snapshot.id, {}});
@@ -90,6 +102,7 @@ io::Task<void> Cluster::delete_snapshot(engine::Volume& volume) {
   auto deleted = co_await volume.delete_snapshot(id);
   note(fmt::format("snapshot {}: deletion: {}", id.value,
                    deleted ? "done" : to_string(deleted.error())));
+  changed("snapshot deletion", deleted);
   std::erase_if(snapshots_, [this](const TakenSnapshot& known) {
     const auto& listed = stored_record().snapshots;
     return std::ranges::none_of(listed, [&](const auto& s) { return s.id == known.id; });
@@ -100,16 +113,18 @@ io::Task<void> Cluster::delete_snapshot(engine::Volume& volume) {
 io::Task<void> Cluster::change_restore() {
   if (snapshots_.empty()) co_return;
   held_ = true;
-  TimePoint give_up_at = loop_.now() + 2s;
+  TimePoint give_up_at = loop_.now() + 4s;
   while (operations_inside_ > 0 && loop_.now() < give_up_at) co_await loop_.sleep(5ms);
   std::shared_ptr<engine::Volume> volume = open_volume();
-  const TakenSnapshot snapshot = snapshots_[loop_.random().below(snapshots_.size())];
+  TakenSnapshot snapshot;
+  if (!snapshots_.empty()) snapshot = snapshots_[loop_.random().below(snapshots_.size())];
   if (operations_inside_ == 0 && volume != nullptr && !snapshot.values.empty()) {
     Act act(*this, "restore");
     size_t segments = history_.block(0).segments();
     auto restored = co_await volume->restore(snapshot.id);
     note(fmt::format("restore of snapshot {}: {}", snapshot.id.value,
                      restored ? "done" : to_string(restored.error())));
+    changed("restore", restored);
     bool certain = restored && history_.block(0).segments() == segments;
     for (size_t hot = 0; hot < kHotBlocks; ++hot) {
       history_.block(hot).restored(snapshot.values[hot], certain, loop_.now());
@@ -123,8 +138,9 @@ io::Task<void> Cluster::change_size() {
   if (volume == nullptr || volume->record().size_blocks >= kBlocksMax) co_return;
   Act act(*this, "growth");
   uint64_t size =
-      std::min(kBlocksMax, volume->record().size_blocks + loop_.random().between(1, 900));
+      std::min(kBlocksMax, volume->record().size_blocks + loop_.random().between(1, 400));
   auto grown = co_await volume->resize(size);
+  changed("growth", grown);
   note(fmt::format("growth to {} blocks: {}", size, grown ? "done" : to_string(grown.error())));
 }
 
@@ -160,6 +176,7 @@ io::Task<void> Cluster::add_replica(engine::Volume& volume) {
   core::ReplicaRecord replica{next_index_++, node_of(host), pool_of(host), core::ReplicaState::kNew,
                               Generation{}};
   auto added = co_await volume.add_replica(replica);
+  changed("replica addition", added);
   note(fmt::format("replica {} on host {}: {}", replica.index, host,
                    added ? "added" : to_string(added.error())));
 }
@@ -170,6 +187,7 @@ io::Task<void> Cluster::remove_replica(engine::Volume& volume) {
   Act act(*this, "replica removed");
   core::MemberIndex victim = replicas[loop_.random().below(replicas.size())].index;
   auto removed = co_await volume.remove_replica(victim);
+  changed("replica removal", removed);
   note(fmt::format("replica {}: {}", victim, removed ? "removed" : to_string(removed.error())));
 }
 

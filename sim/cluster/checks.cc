@@ -81,6 +81,9 @@ io::Task<std::string> Cluster::check_open(engine::Volume& volume, HostIndex host
   if (!healed) co_return fmt::format("replicas stay behind: {}", to_string(healed.error()));
   std::string operations = co_await final_operations(volume);
   if (!operations.empty()) co_return operations;
+  // A pool that was full until its deleted snapshots were merged may have refused some of that.
+  healed = co_await volume.healed(kHealMax);
+  if (!healed) co_return fmt::format("replicas stay behind: {}", to_string(healed.error()));
   auto report = co_await volume.check();
   if (!report) co_return fmt::format("check: {}", to_string(report.error()));
   if (!report->equal) co_return "replicas differ after healing";

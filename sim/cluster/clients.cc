@@ -94,6 +94,7 @@ io::Task<void> Cluster::do_zero(engine::Volume& volume, size_t first, size_t cou
   for (size_t i = 0; spoilt && i < count; ++i) history_.block(first + i).spoil(loop_.now());
   if (!zeroed) co_return;
   ++result_.acknowledged;
+  ++fault_counts_["zeroing"];
   for (size_t i = 0; i < count; ++i) {
     history_.block(first + i).end_write(ids[i], loop_.now());
     note_operation("zeroed", first + i, 0, volume);

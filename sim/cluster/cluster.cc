@@ -15,8 +15,8 @@ constexpr size_t kHotBlocksBeyond = 8;  // in what the volume grows to
 Cluster::Shape::Shape(uint64_t seed) {
   Random random(seed ^ 0x5eed'0f'5ba9eULL);
   power_loss = seed % 2 == 0;
-  snapshots = random.chance(0.7);
-  restores = snapshots && random.chance(0.5);
+  snapshots = random.chance(0.8);
+  restores = snapshots && random.chance(0.6);
   replica_changes = random.chance(0.4);
   growth = random.chance(0.4);
   disk_errors = random.chance(0.3);
@@ -166,6 +166,7 @@ void Cluster::faults_and_load() {
   for (uint64_t i = 0; i < kClients; ++i) group_.spawn(client(i));
   group_.spawn(nemesis());
   group_.spawn(keep_attached());
+  group_.spawn(changes());
   if (shape_.rivals) group_.spawn(rivals());
   TimePoint end = loop_.now() + options_.duration;
   while (loop_.now() < end && loop_.steps() < kStepsMax && loop_.step()) {
@@ -200,9 +201,7 @@ RunResult Cluster::run() {
   }
   result_.failure = failure_;
   result_.steps = loop_.steps();
-  for (const auto& [name, count] : fault_counts_) {
-    result_.faults += fmt::format("{}{} {}", result_.faults.empty() ? "" : ", ", name, count);
-  }
+  result_.counts = fault_counts_;
   return result_;
 }
 

@@ -31,8 +31,8 @@ struct RunResult {
   uint64_t operations = 0;
   uint64_t acknowledged = 0;
   uint64_t attaches = 0;
-  std::string faults;  // what happened how often
-  bool hung = false;   // it did not end by itself
+  std::map<std::string, int> counts;  // what happened how often
+  bool hung = false;                  // it did not end by itself
 };
 
 // A run takes about a hundredth of this; one that takes more hangs.
@@ -81,6 +81,7 @@ class Cluster {
     std::vector<Value> values;  // of the hot blocks, as first read
   };
 
+  using Change = io::Task<void> (Cluster::*)();
   // Something that is done to the cluster: counted, and named while it lasts.
   class Act {
    public:
@@ -124,7 +125,9 @@ class Cluster {
   io::Task<void> nemesis();
   io::Task<void> one_fault();
   io::Task<void> one_targeted_fault();
+  io::Task<void> changes();
   io::Task<void> one_change();
+  void changed(const char* done, const Result<void>& result);
   io::Task<void> fault_kill(bool power);
   io::Task<void> fault_cut();
   void cut_off(HostIndex host, bool from_meta);
@@ -209,12 +212,12 @@ class Cluster {
   std::map<std::string, int> fault_counts_;
   std::multiset<std::string> acts_;  // under way
   bool load_stopped_ = false;
-  bool held_ = false;   // clients pause, for a restore
-  bool quiet_ = false;  // no other faults, for rivals()
+  std::vector<Change> changing_;  // under way
+  bool held_ = false;             // clients pause, for a restore
+  bool quiet_ = false;            // no other faults, for rivals()
   size_t focus_first_ = 0;
   bool focus_is_read_ = false;
   uint32_t operations_inside_ = 0;
-  bool changing_ = false;  // one change of the volume at a time
   uint32_t disks_failing_ = 0;
   core::MemberIndex next_index_ = 8;
   // Which hosts lost what no flush had covered and are in sync all the same, and since when.

@@ -31,11 +31,10 @@ io::Task<void> Cluster::nemesis() {
 
 io::Task<void> Cluster::one_fault() {
   uint64_t dice = loop_.random().below(100);
-  if (dice < 15) return one_change();
-  if (dice < 25 && shape_.targeted) return one_targeted_fault();
-  if (dice < 32 && shape_.disk_errors) return fault_disk();
-  if (dice < 50) return fault_kill(shape_.power_loss && loop_.random().chance(0.5));
-  if (dice < 66) return fault_cut();
+  if (dice < 15 && shape_.targeted) return one_targeted_fault();
+  if (dice < 22 && shape_.disk_errors) return fault_disk();
+  if (dice < 42) return fault_kill(shape_.power_loss && loop_.random().chance(0.5));
+  if (dice < 62) return fault_cut();
   if (dice < 73) return fault_pause();
   if (dice < 80) return fault_meta();
   if (dice < 95) return fault_move();

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <map>
 #include <string>
 
 #include "sim/cluster/cluster.h"
@@ -50,7 +51,16 @@ struct Arguments {
 
 struct Totals {
   uint64_t seeds = 0, failed = 0, steps = 0, operations = 0, acknowledged = 0, attaches = 0;
+  std::map<std::string, int> counts;
 };
+
+std::string text_of(const std::map<std::string, int>& counts) {
+  std::string text;
+  for (const auto& [name, count] : counts) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  }
+  return text;
+}
 
 void arm_watchdog(const Arguments& arguments, uint64_t seed, std::string_view bug_name) {
   std::string line = fmt::format("seed {}: aborted, or did not end in {} s\n{}", seed, kSecondsMax,
@@ -86,7 +96,8 @@ Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bu
     totals.operations += result.operations;
     totals.acknowledged += result.acknowledged;
     totals.attaches += result.attaches;
-    if (arguments.trace) fmt::print("faults: {}; steps {}\n", result.faults, result.steps);
+    for (const auto& [name, count] : result.counts) totals.counts[name] += count;
+    if (arguments.trace) fmt::print("{}; steps {}\n", text_of(result.counts), result.steps);
     if (result.failure.empty()) continue;
     // A bug is found by the checks: one that only stops everything is another failure.
     bool counts = bug == PlantedBug::kNone || !result.hung;
@@ -103,9 +114,9 @@ Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bu
 void print(const Totals& totals, uint64_t first, std::string_view bug_name, double seconds) {
   fmt::print(
       "bug {}: {} seeds from {}: {} failed; {} operations, {} acknowledged, {} attaches, {} steps, "
-      "{:.1f} s\n",
+      "{:.1f} s; {}\n",
       bug_name, totals.seeds, first, totals.failed, totals.operations, totals.acknowledged,
-      totals.attaches, totals.steps, seconds);
+      totals.attaches, totals.steps, seconds, text_of(totals.counts));
   std::fflush(stdout);
 }
 

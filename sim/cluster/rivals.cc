@@ -34,7 +34,8 @@ bool Cluster::calm() {
   for (HostIndex host = 0; host < kHosts; ++host) {
     if (process(host) == nullptr || process(host)->executor().paused()) return false;
   }
-  return acts_.empty() && open_volume() != nullptr && in_sync_hosts().size() >= 2;
+  return acts_.empty() && changing_.empty() && open_volume() != nullptr &&
+         in_sync_hosts().size() >= 2;
 }
 
 std::vector<HostIndex> Cluster::in_sync_hosts() {
@@ -72,10 +73,11 @@ io::Task<void> Cluster::use_both(std::shared_ptr<engine::Volume> old, bool old_w
   auto at_old = std::make_shared<int>(0);
   auto at_new = std::make_shared<int>(0);
   while (loop_.now() < until && !load_stopped_) {
-    bool goes_on = !old->ended() && *at_old < kFocusOperationsMax;
+    bool goes_on = !held_ && !old->ended() && *at_old < kFocusOperationsMax;
     if (goes_on) group_.spawn(focus_operation(old, old_writes, at_old));
     Process* here = process(successor);
-    bool attached = here != nullptr && here->volume() != nullptr && here->shared_volume() != old;
+    bool attached =
+        !held_ && here != nullptr && here->volume() != nullptr && here->shared_volume() != old;
     if (attached && *at_new < kFocusOperationsMax) {
       group_.spawn(focus_operation(here->shared_volume(), true, at_new));
     }

@@ -38,6 +38,7 @@ meta::Replica to_proto(const core::ReplicaRecord& replica) {
   out.set_pool(replica.pool.value);
   out.set_state(to_proto(replica.state));
   out.set_left_at(replica.left_at.value);
+  out.set_complete_from(replica.complete_from.value);
   return out;
 }
 
@@ -57,7 +58,9 @@ meta::VolumeRecord to_proto(const core::VolumeRecord& record) {
     entry->set_name(snapshot.name);
     entry->set_created_unix_ms(snapshot.created_unix_ms);
     entry->set_size_blocks(snapshot.size_blocks);
+    entry->set_taken_at(snapshot.taken_at.value);
   }
+  out.set_restoring(record.restoring.value);
   out.set_parent_volume(record.parent_volume.value);
   out.set_parent_snapshot(record.parent_snapshot.value);
   return out;
@@ -73,6 +76,7 @@ Outcome<core::ReplicaRecord> from_proto(const meta::Replica& replica) {
   out.node = NodeId{replica.node()};
   out.pool = PoolId{replica.pool()};
   out.left_at = Generation{replica.left_at()};
+  out.complete_from = Generation{replica.complete_from()};
   return out;
 }
 
@@ -101,8 +105,9 @@ Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
   }
   for (const auto& snapshot : record.snapshots()) {
     out.snapshots.push_back({SnapshotId{snapshot.id()}, snapshot.name(), snapshot.created_unix_ms(),
-                             snapshot.size_blocks()});
+                             snapshot.size_blocks(), Generation{snapshot.taken_at()}});
   }
+  out.restoring = SnapshotId{record.restoring()};
   out.parent_volume = VolumeId{record.parent_volume()};
   out.parent_snapshot = SnapshotId{record.parent_snapshot()};
   return out;

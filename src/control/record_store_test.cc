@@ -18,15 +18,19 @@ core::VolumeRecord sample() {
   record.clean = false;
   record.opened = Epoch{6};
   record.generation = Generation{99};
-  record.replicas = {{0, NodeId{42}, PoolId{1}, core::ReplicaState::kInSync, Generation{}},
-                     {2, NodeId{43}, PoolId{2}, core::ReplicaState::kStale, Generation{55}},
-                     {3, NodeId{44}, PoolId{3}, core::ReplicaState::kNew, Generation{}}};
-  record.snapshots = {{SnapshotId{5}, "s1", 1000, 1 << 19}, {SnapshotId{6}, "s2", 2000, 1 << 20}};
+  record.replicas = {
+      {0, NodeId{42}, PoolId{1}, core::ReplicaState::kInSync, Generation{}},
+      {2, NodeId{43}, PoolId{2}, core::ReplicaState::kStale, Generation{55}, Generation{33}},
+      {3, NodeId{44}, PoolId{3}, core::ReplicaState::kNew, Generation{}}};
+  record.snapshots = {{SnapshotId{5}, "s1", 1000, 1 << 19},
+                      {SnapshotId{6}, "s2", 2000, 1 << 20, Generation{44}}};
+  record.restoring = SnapshotId{5};
   record.parent_volume = VolumeId{8};
   record.parent_snapshot = SnapshotId{9};
   // Stops compiling when a field is added: give it a value above, and a place in the codec.
   [[maybe_unused]] const auto& [id, size_blocks, epoch, primary, clean, opened, generation,
-                                replicas, snapshots, parent_volume, parent_snapshot] = record;
+                                replicas, snapshots, restoring, parent_volume, parent_snapshot] =
+      record;
   return record;
 }
 

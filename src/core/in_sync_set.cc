@@ -66,6 +66,7 @@ std::optional<VolumeRecord> InSyncSet::next_change(const VolumeRecord& current,
     } else if (joining_.contains(replica.index)) {
       replica.state = ReplicaState::kInSync;
       replica.left_at = Generation{};
+      replica.complete_from = left_at;
     }
   }
   under_way_ = true;

@@ -31,6 +31,8 @@ struct ReplicaRecord {
   ReplicaState state = ReplicaState::kNew;
   // Stale: the generation in force when it left; regions at or above it may differ (R8). New: 0.
   Generation left_at;
+  // Its dirty map tells of every change at or above this: when it was let in it knew no older ones.
+  Generation complete_from{};
 
   bool operator==(const ReplicaRecord&) const = default;
 };
@@ -40,6 +42,9 @@ struct SnapshotRecord {
   std::string name;
   uint64_t created_unix_ms = 0;
   uint64_t size_blocks = 0;
+  // Current when it was frozen: what a replica that left at or below holds under this id, from an
+  // attempt that failed, is another state.
+  Generation taken_at{};
 
   bool operator==(const SnapshotRecord&) const = default;
 };
@@ -55,6 +60,7 @@ struct VolumeRecord {
   Generation generation;  // members in sync are equal but for what is dirty at or above it
   std::vector<ReplicaRecord> replicas;
   std::vector<SnapshotRecord> snapshots;  // oldest first: the layers below the top
+  SnapshotId restoring;  // the top is being made this one: who attaches finishes it
   // A clone's base: a snapshot of another volume; none for a volume of its own.
   VolumeId parent_volume;
   SnapshotId parent_snapshot;

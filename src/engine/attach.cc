@@ -102,6 +102,7 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   for (const FenceAnswer& answer : answers) {
     CO_TRY(co_await adjust_member(answer.reply.member, answer));
   }
+  if (record().restoring != SnapshotId{}) CO_TRY(co_await finish_restore());
   if (gate_.aborted()) co_return fail(*gate_.aborted());
 
   Epoch epoch = record().epoch;

@@ -90,7 +90,7 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   }
   std::vector<core::SnapshotRecord> snapshots = record().snapshots;
   CO_TRY(co_await resync_snapshots(member, target));
-  if (layers_changing_ > 0 || record().snapshots != snapshots) {
+  if (layers_changing_ || record().snapshots != snapshots) {
     co_return fail(Code::kBusy, "snapshots were taken or deleted meanwhile");
   }
   if (ending() || !membership_.set().behind().contains(member)) {
@@ -111,18 +111,11 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
 // replica's top into its content and freezing that, so it gets no new writes yet.
 io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
                                                 const FenceAnswer& target) {
-  for (SnapshotId held : target.snapshots) {
-    auto known = [held](const core::SnapshotRecord& s) { return s.id == held; };
-    if (std::ranges::any_of(record().snapshots, known)) continue;
-    wire::Header request;
-    request.type = wire::Type::kDeleteSnapshot;
-    request.snapshot = held;
-    CO_TRY(co_await members_.call(member, request, {}, {}, kSnapshotTimeout));
-  }
+  CO_TRY_ASSIGN(std::vector<SnapshotId> kept, co_await keep_snapshots(member, target));
   std::optional<SnapshotId> base;
   const std::vector<core::SnapshotRecord> wanted = record().snapshots;
   for (const core::SnapshotRecord& snapshot : wanted) {
-    if (std::ranges::find(target.snapshots, snapshot.id) != target.snapshots.end()) {
+    if (std::ranges::find(kept, snapshot.id) != kept.end()) {
       base = snapshot.id;
       continue;
     }
@@ -132,14 +125,53 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
     freeze.type = wire::Type::kFreeze;
     freeze.snapshot = snapshot.id;
     CO_TRY(co_await members_.call(member, freeze, {}, {}, kSnapshotTimeout));
+    rebuilt_snapshots_[member].push_back(snapshot.id);
     base = snapshot.id;
   }
   co_return Result<void>{};
 }
 
+// Takes away what it should not have, and what it froze under a snapshot's id in an attempt that the
+// others repeated without it.
+io::Task<Result<std::vector<SnapshotId>>> Volume::keep_snapshots(core::MemberIndex member,
+                                                                 const FenceAnswer& target) {
+  const core::ReplicaRecord* replica = record().find(member);
+  if (replica == nullptr) co_return fail(Code::kNotFound, "the replica was taken out");
+  Generation left_at = replica->left_at;
+  std::vector<SnapshotId> kept;
+  for (SnapshotId held : target.snapshots) {
+    auto known = [held](const core::SnapshotRecord& s) { return s.id == held; };
+    auto listed = std::ranges::find_if(record().snapshots, known);
+    const std::vector<SnapshotId>& rebuilt = rebuilt_snapshots_[member];
+    bool right = listed != record().snapshots.end() &&
+                 (left_at > listed->taken_at || std::ranges::find(rebuilt, held) != rebuilt.end());
+    if (right) {
+      kept.push_back(held);
+      continue;
+    }
+    wire::Header request;
+    request.type = wire::Type::kDeleteSnapshot;
+    request.snapshot = held;
+    CO_TRY(co_await members_.call(member, request, {}, {}, kSnapshotTimeout));
+  }
+  co_return kept;
+}
+
+// A replica in sync whose dirty map goes back so far; none: only what they hold can be compared.
+core::MemberIndex Volume::complete_source(Generation since) {
+  core::MemberIndex found = core::kNoMember;
+  for (core::MemberIndex member : membership_.set().healthy()) {
+    const core::ReplicaRecord* replica = record().find(member);
+    if (replica == nullptr || replica->complete_from > since) continue;
+    if (found == core::kNoMember || member == local_member()) found = member;
+  }
+  return found;
+}
+
 // The pieces of `view` that may differ from the member's top. Stale: dirty since it left, by the
-// source's map and by its own. New: what the source holds above `base`, the newest snapshot the
-// member has.
+// source's map and by its own. New, or when no map goes back so far: what the two hold beside
+// `base`, the newest snapshot that the member has. Both ways: what one has above the base the other
+// may lack, and after a restore the base has what the top lacks.
 io::Task<Result<Volume::DirtyRegions>> Volume::regions_to_sync(core::MemberIndex member,
                                                                SnapshotId view,
                                                                std::optional<SnapshotId> base) {
@@ -150,15 +182,24 @@ io::Task<Result<Volume::DirtyRegions>> Volume::regions_to_sync(core::MemberIndex
   }
   Generation left_at = replica->left_at;
   bool rebuild = replica->state == core::ReplicaState::kNew;
+  core::MemberIndex mapped = rebuild ? core::kNoMember : complete_source(left_at);
   // Its own map: writes that reached only it, and those of an attempt that was cut short.
-  CO_TRY_ASSIGN(DirtyRegions own, co_await members_.dirty_regions(member, left_at));
-  DirtyRegions theirs;
-  if (rebuild) {
-    CO_TRY_ASSIGN(theirs, co_await changed_regions(source, view, base));
-  } else {
-    CO_TRY_ASSIGN(theirs, co_await members_.dirty_regions(source, left_at));
+  CO_TRY_ASSIGN(DirtyRegions regions, co_await members_.dirty_regions(member, left_at));
+  if (mapped != core::kNoMember) {
+    CO_TRY_ASSIGN(DirtyRegions theirs, co_await members_.dirty_regions(mapped, left_at));
+    co_return core::dirty_union(regions, theirs);
   }
-  co_return core::dirty_union(own, theirs);
+  CO_TRY_ASSIGN(DirtyRegions above, co_await changed_regions(source, view, base));
+  regions = core::dirty_union(regions, above);
+  CO_TRY_ASSIGN(DirtyRegions own, co_await changed_regions(member, SnapshotId{}, base));
+  regions = core::dirty_union(regions, own);
+  if (base) {
+    CO_TRY_ASSIGN(DirtyRegions below, co_await changed_regions(source, *base, view));
+    regions = core::dirty_union(regions, below);
+    CO_TRY_ASSIGN(DirtyRegions hidden, co_await changed_regions(member, *base, SnapshotId{}));
+    regions = core::dirty_union(regions, hidden);
+  }
+  co_return regions;
 }
 
 // Whole pieces from the first change in a region on: a question for each run in it would cost more

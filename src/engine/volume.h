@@ -120,6 +120,7 @@ class Volume final : public BlockDevice {
   io::Task<Answered> answered(core::MemberIndex member, Error error, Error& result);
   io::Task<bool> fence_again(core::MemberIndex member);
   void settle_no_space(WriteContext& context);
+  void drop_syncing(core::MemberSet members);
   io::Task<Result<void>> read_member(BlockRange range, MutableBuffer into);
   io::Task<void> repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range);
   io::Task<Result<void>> wait_for_lease();
@@ -140,18 +141,22 @@ class Volume final : public BlockDevice {
   io::Task<void> tell(core::MemberIndex member, wire::Header request, Result<void>& result);
 
   // volume_changes.cc
-  io::Task<Result<void>> quiesced_freeze(const core::SnapshotRecord& snapshot);
-  io::Task<Result<void>> quiesced_restore(SnapshotId snapshot);
+  io::Task<Result<void>> freeze_members(SnapshotId snapshot);
+  io::Task<Result<void>> list_snapshot(core::SnapshotRecord snapshot);
+  io::Task<Result<void>> finish_restore();
   io::Task<void> freeze_member(core::MemberIndex member, SnapshotId snapshot, Result<void>& result);
   io::Task<void> forget_snapshot(core::MemberIndex member, SnapshotId snapshot);
   io::Task<Result<void>> begin_layers_change(const char* why);
-  void end_layers_change();
+  io::Task<Result<void>> layers_unchanged();
 
   // resync.cc
   io::Task<void> resync_loop();
   io::Task<Result<void>> resync(core::MemberIndex member);
   io::Task<Result<void>> resync_snapshots(core::MemberIndex member, const FenceAnswer& target);
+  io::Task<Result<std::vector<SnapshotId>>> keep_snapshots(core::MemberIndex member,
+                                                           const FenceAnswer& target);
   io::Task<Result<void>> resync_top(core::MemberIndex member);
+  core::MemberIndex complete_source(Generation since);
   struct Copying;
   using DirtyRegions = std::vector<core::DirtyRegion>;
   io::Task<Result<DirtyRegions>> regions_to_sync(core::MemberIndex member, SnapshotId view,
@@ -183,7 +188,9 @@ class Volume final : public BlockDevice {
   Seq stabilized_;                               // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;          // operations that wait for a member to return
-  uint32_t layers_changing_ = 0;  // snapshots and restores under way: no replica begins to sync
+  bool layers_changing_ = false;  // by a snapshot or a restore: no replica begins to sync
+  // What this primary gave to members that are behind: as good as what they froze themselves.
+  std::array<std::vector<SnapshotId>, 32> rebuilt_snapshots_;
   bool stabilizing_ = false;
   bool detaching_ = false;
   bool stopping_ = false;

@@ -18,33 +18,44 @@ bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
 
 }  // namespace
 
+// One change of the layers at a time.
+io::Task<Result<void>> Volume::layers_unchanged() {
+  while (layers_changing_) {
+    if (gate_.aborted()) co_return fail(*gate_.aborted());
+    co_await ticked_.wait();
+  }
+  co_return Result<void>{};
+}
+
 // A replica that is being synced would get the layers wrong: it waits for the next attempt. Writes
-// wait until end_layers_change().
+// wait until the gate is released.
 io::Task<Result<void>> Volume::begin_layers_change(const char* why) {
-  ++layers_changing_;
+  layers_changing_ = true;
   for (core::MemberIndex member : membership_.set().syncing()) {
     membership_.failed(member, Error{Code::kCancelled, 0, why});
   }
   auto held = co_await gate_.hold();
-  if (!held) --layers_changing_;
+  if (!held) layers_changing_ = false;
   co_return held;
-}
-
-void Volume::end_layers_change() {
-  gate_.release();
-  --layers_changing_;
 }
 
 io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
   Use use(*this);
+  CO_TRY(co_await layers_unchanged());
   if (has_snapshot(record(), snapshot.id)) co_return Result<void>{};
   if (record().snapshots.size() >= kSnapshotsMax) {
     co_return fail(Code::kLimit, "a volume has at most 1024 snapshots: delete some first");
   }
   CO_TRY(co_await begin_layers_change("a snapshot is being taken"));
-  auto frozen = co_await quiesced_freeze(snapshot);
-  end_layers_change();
-  co_return frozen;
+  snapshot.size_blocks = record().size_blocks;
+  auto taken = co_await freeze_members(snapshot.id);
+  // Who failed is leaving, and gets no generation that is stable: its left_at is no higher.
+  snapshot.taken_at = membership_.clock().current();
+  // What is written from here on is above it. The record may wait for metadata that is away.
+  gate_.release();
+  if (taken) taken = co_await list_snapshot(std::move(snapshot));
+  layers_changing_ = false;
+  co_return taken;
 }
 
 // What an earlier attempt froze under this id, or one whose answer was lost, is an older state or
@@ -70,18 +81,20 @@ io::Task<void> Volume::freeze_member(core::MemberIndex member, SnapshotId snapsh
   }
 }
 
-io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snapshot) {
+io::Task<Result<void>> Volume::freeze_members(SnapshotId snapshot) {
   Result<void> result;
   io::TaskGroup freezes;
   for (core::MemberIndex member : membership_.set().healthy()) {
-    freezes.spawn(freeze_member(member, snapshot.id, result));
+    freezes.spawn(freeze_member(member, snapshot, result));
   }
   co_await freezes.close();
-  CO_TRY(result);
+  if (gate_.aborted()) co_return fail(*gate_.aborted());
+  co_return result;
+}
+
+io::Task<Result<void>> Volume::list_snapshot(core::SnapshotRecord snapshot) {
   CO_TRY(co_await removals_done());
-  core::SnapshotRecord taken = snapshot;
-  taken.size_blocks = record().size_blocks;
-  Membership::Change add = [taken](core::VolumeRecord& next) -> Result<void> {
+  Membership::Change add = [taken = std::move(snapshot)](core::VolumeRecord& next) -> Result<void> {
     if (!has_snapshot(next, taken.id)) next.snapshots.push_back(taken);
     return {};
   };
@@ -90,7 +103,11 @@ io::Task<Result<void>> Volume::quiesced_freeze(const core::SnapshotRecord& snaps
 
 io::Task<Result<void>> Volume::delete_snapshot(SnapshotId snapshot) {
   Use use(*this);
+  CO_TRY(co_await layers_unchanged());
   Membership::Change take_off = [snapshot](core::VolumeRecord& next) -> Result<void> {
+    if (next.restoring == snapshot) {
+      return fail(Code::kBusy, "the snapshot is being restored");
+    }
     std::erase_if(next.snapshots, [snapshot](const auto& s) { return s.id == snapshot; });
     return {};
   };
@@ -122,29 +139,45 @@ io::Task<void> Volume::forget_snapshot(core::MemberIndex member, SnapshotId snap
            snapshot.value, to_string(deleted.error()));
 }
 
+// The record says so first: a replica that has done it and one that has not differ everywhere, so
+// that whoever attaches after a crash finishes it.
 io::Task<Result<void>> Volume::restore(SnapshotId snapshot) {
   Use use(*this);
+  CO_TRY(co_await layers_unchanged());
   if (!has_snapshot(record(), snapshot)) co_return fail(Code::kNotFound, "no such snapshot");
   CO_TRY(co_await begin_layers_change("a snapshot is being restored"));
-  auto restored = co_await quiesced_restore(snapshot);
-  end_layers_change();
+  Membership::Change mark = [snapshot](core::VolumeRecord& next) -> Result<void> {
+    if (!has_snapshot(next, snapshot)) return fail(Code::kNotFound, "no such snapshot");
+    next.restoring = snapshot;
+    return {};
+  };
+  auto restored = co_await membership_.update(std::move(mark));
+  bool begun = restored.has_value();
+  if (begun) restored = co_await finish_restore();
+  if (begun && !restored) {
+    gate_.abort(Error{Code::kIoError, 0,
+                      "a restore failed half-way: detach, and attach again, which finishes it"});
+  }
+  gate_.release();
+  layers_changing_ = false;
   co_return restored;
 }
 
-io::Task<Result<void>> Volume::quiesced_restore(SnapshotId snapshot) {
+io::Task<Result<void>> Volume::finish_restore() {
   wire::Header request;
   request.type = wire::Type::kRestore;
-  request.snapshot = snapshot;
+  request.snapshot = record().restoring;
   CO_TRY(co_await on_all(membership_.set().healthy(), request));
   CO_TRY(co_await removals_done());
   // What was away can't tell from its dirty map what a restore changed: it is rebuilt.
-  Membership::Change rebuild = [](core::VolumeRecord& next) -> Result<void> {
+  Membership::Change done = [](core::VolumeRecord& next) -> Result<void> {
+    next.restoring = SnapshotId{};
     for (core::ReplicaRecord& replica : next.replicas) {
       if (replica.state != core::ReplicaState::kInSync) replica.state = core::ReplicaState::kNew;
     }
     return {};
   };
-  co_return co_await membership_.update(std::move(rebuild));
+  co_return co_await membership_.update(std::move(done));
 }
 
 io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {

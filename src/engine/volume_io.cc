@@ -69,6 +69,7 @@ io::Task<Result<void>> Volume::change(wire::Type type, BlockRange range, ConstBu
 
   co_await send_to_all(context, membership_.set().send_to());
   settle_no_space(context);
+  if (!context.result) drop_syncing(send_to);
   auto complete = co_await gate_.completion(id);
   gate_.leave(id);
   if (!context.result) ++counters_.io_errors;
@@ -154,6 +155,15 @@ void Volume::settle_no_space(WriteContext& context) {
     }
     context.result = fail(full);
     gate_.acknowledged(context.id, member);
+  }
+}
+
+// A write failed on the replicas in sync, and those that sync may have it: they differ where they
+// were copied already.
+void Volume::drop_syncing(core::MemberSet members) {
+  Error error{Code::kCancelled, 0, "a write failed on the replicas in sync"};
+  for (core::MemberIndex member : members& membership_.set().syncing()) {
+    membership_.failed(member, error);
   }
 }
 
