@@ -6,7 +6,7 @@
 //   4. raise the generation and flush all; the metadata transaction lets it in.
 //
 // With 4 its next absence begins at a generation of its own: what was dirty in this one is not asked
-// for again, forgotten or not.
+// for again, and when every replica is in sync it is forgotten.
 // Whatever ends it early leaves the replica behind with its dirty regions; the next attempt
 // compares digests first, so what is equal by then is not copied again.
 #include <algorithm>
@@ -102,8 +102,6 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
     membership_.failed(member, result.error());
     co_return result;
   }
-  LOG_INFO("volume {}: replica {} compared {} KiB, copied {} KiB", record().id.value, member,
-           resync_progress_.total_bytes / kKiB, resync_progress_.copied_bytes / kKiB);
   co_return Result<void>{};
 }
 
@@ -239,8 +237,14 @@ io::Task<Result<void>> Volume::resync_top(core::MemberIndex member) {
   if (!record().snapshots.empty()) base = record().snapshots.back().id;
   CO_TRY_ASSIGN(DirtyRegions regions, co_await regions_to_sync(member, SnapshotId{}, base));
   CO_TRY(co_await copy_regions(member, SnapshotId{}, std::move(regions)));
+  Duration taken = context_.executor.now() - resync_progress_.started;
+  LOG_INFO("volume {}: replica {} compared {} KiB, copied {} KiB in {} ms", record().id.value,
+           member, resync_progress_.total_bytes / kKiB, resync_progress_.copied_bytes / kKiB,
+           taken / 1ms);
   CO_TRY(co_await settle_generation());
-  co_return co_await membership_.join(member);
+  CO_TRY(co_await membership_.join(member));
+  co_await forget_stable();
+  co_return Result<void>{};
 }
 
 io::Task<Result<void>> Volume::copy_regions(core::MemberIndex member, SnapshotId view,

@@ -90,18 +90,20 @@ io::Task<void> Volume::stabilize() {
   stabilizing_ = false;
 }
 
-// What is stable need not be remembered when every replica is in sync.
 io::Task<void> Volume::stabilize_once() {
   core::MemberSet before = membership_.set().in_sync();
   auto settled = co_await settle_generation();
-  if (!settled) co_return;
-  bool all_in_sync =
-      membership_.set().healthy().count() == static_cast<int>(record().replicas.size());
-  if (!all_in_sync || membership_.set().in_sync() != before) co_return;
+  if (settled && membership_.set().in_sync() == before) co_await forget_stable();
+}
+
+// What is stable need not be remembered when every replica is in sync (R9).
+io::Task<void> Volume::forget_stable() {
+  core::MemberSet in_sync = membership_.set().healthy();
+  if (in_sync.count() != static_cast<int>(record().replicas.size())) co_return;
   wire::Header request;
   request.type = wire::Type::kForgetDirty;
   request.generation = membership_.clock().stable_from();
-  auto forgotten = co_await on_all(before, request);
+  auto forgotten = co_await on_all(in_sync, request);
   if (!forgotten) LOG_INFO("volume {}: dirty maps keep more than they need", record().id.value);
 }
 
