@@ -69,7 +69,7 @@ io::Task<Result<void>> Volume::change(wire::Type type, BlockRange range, ConstBu
 
   co_await send_to_all(context, membership_.set().send_to());
   settle_no_space(context);
-  if (!context.result) drop_syncing(send_to);
+  if (!context.result) drop_syncing(membership_.set().syncing());
   auto complete = co_await gate_.completion(id);
   gate_.leave(id);
   if (!context.result) ++counters_.io_errors;
