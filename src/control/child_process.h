@@ -1,6 +1,6 @@
 // A child process in its own process group that dies with this process (PDEATHSIG) unless it is
-// told to outlive it, and a way to run one to its end. For etcd, mkfs, fsck and mount; nothing of ours is inherited but the three
-// standard streams.
+// told to outlive it, and a way to run one to its end. For etcd, mkfs, fsck and mount; nothing of
+// ours is inherited but the three standard streams.
 //
 // Threading: any thread, but the death signal is tied to the thread that starts the child: a child
 // dies when that thread ends.

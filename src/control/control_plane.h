@@ -37,8 +37,8 @@ struct ControlOptions {
   uint16_t etcd_peer_port = 9475;
   Duration reconcile_period = 5s;
   ControlLimits limits;
-  std::function<uint64_t()> now_unix_ms;      // none: the system's clock
-  std::function<uint64_t()> random;           // none: OpenSSL
+  std::function<uint64_t()> now_unix_ms;  // none: the system's clock
+  std::function<uint64_t()> random;       // none: OpenSSL
 };
 
 struct PeerAddress {

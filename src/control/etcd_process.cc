@@ -50,8 +50,8 @@ bool same_directory(pid_t pid, const std::string& path) {
   struct stat ours{};
   struct stat theirs{};
   return ::stat(path.c_str(), &ours) == 0 &&
-         ::stat((proc(pid, "root") + path).c_str(), &theirs) == 0 &&
-         ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+         ::stat((proc(pid, "root") + path).c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+         ours.st_ino == theirs.st_ino;
 }
 
 bool serves(pid_t pid, const std::string& data_dir) {

@@ -197,42 +197,17 @@ Outcome<std::vector<std::string>> EtcdSupervisor::command_line() {
   bool existing = false;
   OUTCOME_ASSIGN(std::string cluster, initial_cluster(existing));
   const EtcdPeer& self = members_[static_cast<size_t>(self_)];
-  std::vector<std::string> argv = {options_.binary,
-                                   "--name",
-                                   self.name,
-                                   "--data-dir",
-                                   etcd_dir(),
-                                   "--listen-client-urls",
-                                   client_url(self),
-                                   "--advertise-client-urls",
-                                   client_url(self),
-                                   "--listen-peer-urls",
-                                   peer_url(self),
-                                   "--initial-advertise-peer-urls",
-                                   peer_url(self),
-                                   "--initial-cluster",
-                                   cluster,
-                                   "--initial-cluster-state",
-                                   existing ? "existing" : "new",
-                                   "--initial-cluster-token",
-                                   "cleat-" + options_.cluster,
-                                   "--heartbeat-interval",
-                                   kHeartbeatMs,
-                                   "--election-timeout",
-                                   kElectionMs,
-                                   // A member that was cut off comes back without an election.
-                                   "--pre-vote",
-                                   "--auto-compaction-mode",
-                                   "periodic",
-                                   "--auto-compaction-retention",
-                                   "30m",
-                                   "--quota-backend-bytes",
-                                   kQuotaBytes,
-                                   "--strict-reconfig-check=false",
-                                   "--logger",
-                                   "zap",
-                                   "--log-level",
-                                   "warn"};
+  std::vector<std::string> argv = {
+      options_.binary, "--name", self.name, "--data-dir", etcd_dir(), "--listen-client-urls",
+      client_url(self), "--advertise-client-urls", client_url(self), "--listen-peer-urls",
+      peer_url(self), "--initial-advertise-peer-urls", peer_url(self), "--initial-cluster", cluster,
+      "--initial-cluster-state", existing ? "existing" : "new", "--initial-cluster-token",
+      "cleat-" + options_.cluster, "--heartbeat-interval", kHeartbeatMs, "--election-timeout",
+      kElectionMs,
+      // A member that was cut off comes back without an election.
+      "--pre-vote", "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "30m",
+      "--quota-backend-bytes", kQuotaBytes, "--strict-reconfig-check=false", "--logger", "zap",
+      "--log-level", "warn"};
   return argv;
 }
 
@@ -301,16 +276,15 @@ bool EtcdSupervisor::run_once() {
     member->stop(kStopGrace);
     return true;
   }
-  set_problem(fmt::format("the member ended with {}: {} (log: {})", *ended, last_log_error(),
-                          log_file()));
+  set_problem(
+      fmt::format("the member ended with {}: {} (log: {})", *ended, last_log_error(), log_file()));
   return SteadyClock::now() - begin > kHealthyAfter;
 }
 
 void EtcdSupervisor::run() {
   std::error_code error;
   std::filesystem::create_directories(etcd_dir(), error);
-  std::filesystem::permissions(etcd_dir(), std::filesystem::perms::owner_all,
-                               error);
+  std::filesystem::permissions(etcd_dir(), std::filesystem::perms::owner_all, error);
   if (error)
     set_problem(fmt::format("{}/etcd can't be made: {}", options_.data_dir, error.message()));
   Duration backoff = options_.backoff_min;

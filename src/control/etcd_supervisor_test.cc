@@ -161,7 +161,9 @@ TEST_F(ThreeNodes, TheMemberOutlivesAKilledSupervisorAndIsFoundAgain) {
 }
 
 TEST_F(ThreeNodes, AFoundMemberThatEndsIsStartedAgain) {
-  std::vector<std::string> argv = {"etcd", "--data-dir", directories[0].path() + "/etcd",
+  std::vector<std::string> argv = {"etcd",
+                                   "--data-dir",
+                                   directories[0].path() + "/etcd",
                                    "--listen-client-urls",
                                    fmt::format("http://127.0.0.1:{}", client_port),
                                    "--advertise-client-urls",
