@@ -6,8 +6,8 @@
 // 1997, section 4). A write without an answer may have happened at any time after its call, or
 // never.
 //
-// Zeros are the one value that is not unique: each zeroing and each read of zeros is a backward zone
-// of its own, and a read of zeros needs a zeroing that may still have been in force.
+// Zeros are the one value that is not unique: each zeroing and each read of zeros is a backward
+// zone of its own, and a read of zeros needs a zeroing that may still have been in force.
 //
 // Power loss: begin_segment() closes the books. What the next segment starts from must be a value
 // that was not overwritten by a write that was flushed before. A write without an answer goes over

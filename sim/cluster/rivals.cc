@@ -128,8 +128,8 @@ io::Task<void> Cluster::fault_isolated_primary() {
 }
 
 // R4: the old primary reaches every replica but not the metadata, or sleeps with operations under
-// way, and goes on writing while its successor does. Mostly one replica leaves the set meanwhile, so
-// that the two see different sets.
+// way, and goes on writing while its successor does. Mostly one replica leaves the set meanwhile,
+// so that the two see different sets.
 io::Task<void> Cluster::fault_two_primaries() {
   Act act(*this, "two primaries");
   HostIndex first = kHosts;

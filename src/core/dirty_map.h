@@ -1,20 +1,21 @@
 // Dirty map of one replica: what was written from some generation on (R8, R9).
 //
-// For each region of 1 MiB the generation of its last write, the stamp, which is durable; beside it,
-// only in memory, which of its 64 pieces of 16 KiB were written. Two sets of pieces are kept for a
-// region: `newer` of the writes at or above the generation `mark`, `older` of those below. A question
-// about a generation G is answered
+// For each region of 1 MiB the generation of its last write, the stamp, which is durable; beside
+// it, only in memory, which of its 64 pieces of 16 KiB were written. Two sets of pieces are kept
+// for a region: `newer` of the writes at or above the generation `mark`, `older` of those below. A
+// question about a generation G is answered
 //     stamp < G: nothing     mark <= G: newer     otherwise: older and newer
 // so the answer may have more pieces than were written since G, and never fewer. After a restart
-// that found only the stamps, `older` is all pieces and `mark` lies above the stamp: what is written
-// from then on is known by piece again. With the first write of a later generation newer becomes
-// older, if nothing else is in there; forget() empties older as soon as all of it is confirmed. So
-// while generations go by and are confirmed, the pieces are exact for the last one or two.
+// that found only the stamps, `older` is all pieces and `mark` lies above the stamp: what is
+// written from then on is known by piece again. With the first write of a later generation newer
+// becomes older, if nothing else is in there; forget() empties older as soon as all of it is
+// confirmed. So while generations go by and are confirmed, the pieces are exact for the last one or
+// two.
 //
 // Why 16 KiB: to compare so much costs a disk hardly more than a block, and the pieces of a region
 // are one word. A region takes 32 bytes while it is dirty: 32 MiB for each TiB if all of it is,
-// beside the 160 MiB of the store's index within the 256 MiB allowed (design.md §10). Sets of blocks
-// would take 80 MiB to save reading 12 KiB for each small write that was missed.
+// beside the 160 MiB of the store's index within the 256 MiB allowed (design.md §10). Sets of
+// blocks would take 80 MiB to save reading 12 KiB for each small write that was missed.
 //
 // A stamp that was lost with the power is "unknown": it answers every question with all pieces, and
 // is forgotten only by a confirmation of a generation above the first one that was set after the

@@ -10,7 +10,8 @@
 
 namespace cleat::core {
 
-// The longest range: what a copy holds writes up for, and small enough that several go side by side.
+// The longest range: what a copy holds writes up for, and small enough that several go side by
+// side.
 inline constexpr uint32_t kResyncBlocksMax = 64;
 
 class ResyncPlan {
