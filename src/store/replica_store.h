@@ -82,9 +82,9 @@ class ReplicaStore {
   void known_everywhere(Seq through);  // every seq up to this one is on every member
   void clear_recent();                 // all members are equal: a takeover has ended
 
-  // Dirty map (R8, R9; core/dirty_map.h): for each 1 MiB region the generation of its last write, and
-  // which 16 KiB pieces of it. A killed process loses no stamp, but knows only of the youngest which
-  // pieces they were for. After an unclean stop the regions of every open intent zone count as of
+  // Dirty map (R8, R9; core/dirty_map.h): for each 1 MiB region the generation of its last write,
+  // and which 16 KiB pieces of it. A killed process loses no stamp, but knows only of the youngest
+  // which pieces they were for. After an unclean stop the regions of every open intent zone count as of
   // the highest generation known.
   Generation generation() const;  // highest ever stamped or set
   void set_generation(Generation generation);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a person has to decide: the last good replica is gone, etcd is lost, a node never comes back.
+"""What a person has to decide: the last good replica is gone, etcd is lost, a node stays away.
 
 Nothing is given up without the person's word, and with it the volume serves what is left.
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes numbered blocks to a device and flushes now and then; later tells what is on the device.
 
-usage: flush_probe.py write DEVICE SEED SECONDS     prints "flushed N" after each flush of writes 1..N
-       flush_probe.py read DEVICE                   prints the number in each block, 0: never written
+usage: flush_probe.py write DEVICE SEED SECONDS    "flushed N" after each flush of writes 1..N
+       flush_probe.py read DEVICE                  the number in each block, 0: never written
 
 Write N goes to block block_of(SEED, N) and holds N, repeated. A block whose words are not all the
 same is torn: its number is -1.

@@ -24,7 +24,8 @@ for line in 'export-size: 268435456' 'can_flush: true' 'can_fua: true' 'can_mult
   'can_trim: true' 'can_zero: true' 'block_size_minimum: 4096'; do
   grep -q "$line" "$work/info.log" || fail "nbdinfo does not say: $line"
 done
-nbdinfo --list nbd://127.0.0.1:19473 | grep 'export="test"' >/dev/null || fail "the export is not listed"
+nbdinfo --list nbd://127.0.0.1:19473 | grep 'export="test"' >/dev/null ||
+  fail "the export is not listed"
 if nbdinfo "nbd+unix:///other?socket=$socket" 2>"$work/other.log"; then
   fail "an unknown export was found"
 fi

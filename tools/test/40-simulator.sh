@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The simulator: fixed seeds, fresh ones, and planted bugs, all of which must be found. Two at a time.
+# The simulator: fixed seeds, fresh ones, and planted bugs, all of which must be found.
 set -euo pipefail
 sim=$CLEAT_BUILD/bin/cleat-sim
 fresh=$(date +%s)
