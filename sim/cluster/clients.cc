@@ -70,8 +70,10 @@ io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t co
   BlockRange range{block_of(first), static_cast<uint32_t>(count)};
   auto flags = fua ? engine::WriteFlags::kFua : engine::WriteFlags::kNone;
   auto written = co_await volume.write(range, data.span(), flags);
-  bool spoilt = !written && written.error().code == Code::kIoError;
-  for (size_t i = 0; spoilt && i < count; ++i) history_.block(first + i).spoil(loop_.now());
+  if (dead_.contains(&volume)) co_return;
+  for (size_t i = 0; !written && i < count; ++i) {
+    note_operation(written.error().what, first + i, value_of(data.data() + i * kBlockSize), volume);
+  }
   if (!written) co_return;
   ++result_.acknowledged;
   for (size_t i = 0; i < count; ++i) {
@@ -90,8 +92,10 @@ io::Task<void> Cluster::do_zero(engine::Volume& volume, size_t first, size_t cou
   }
   BlockRange range{block_of(first), static_cast<uint32_t>(count)};
   auto zeroed = co_await volume.zero(range, engine::WriteFlags::kNone);
-  bool spoilt = !zeroed && zeroed.error().code == Code::kIoError;
-  for (size_t i = 0; spoilt && i < count; ++i) history_.block(first + i).spoil(loop_.now());
+  if (dead_.contains(&volume)) co_return;
+  for (size_t i = 0; !zeroed && i < count; ++i) {
+    note_operation(zeroed.error().what, first + i, 0, volume);
+  }
   if (!zeroed) co_return;
   ++result_.acknowledged;
   ++fault_counts_["zeroing"];
@@ -106,7 +110,7 @@ io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t cou
   TimePoint begun = loop_.now();
   BlockRange range{block_of(first), static_cast<uint32_t>(count)};
   auto read = co_await volume.read(range, data.span());
-  if (!read) co_return;
+  if (!read || dead_.contains(&volume)) co_return;
   ++result_.acknowledged;
   for (size_t i = 0; i < count; ++i) {
     Value value = value_of(data.data() + i * kBlockSize);
@@ -120,7 +124,7 @@ io::Task<void> Cluster::do_read(engine::Volume& volume, size_t first, size_t cou
 io::Task<void> Cluster::do_flush(engine::Volume& volume) {
   TimePoint begun = loop_.now();
   auto flushed = co_await volume.flush();
-  if (flushed) history_.flushed(begun);
+  if (flushed && !dead_.contains(&volume)) history_.flushed(begun);
 }
 
 }  // namespace cleat::sim

@@ -210,7 +210,8 @@ class Cluster {
   std::string failure_;
   RunResult result_;
   std::map<std::string, int> fault_counts_;
-  std::multiset<std::string> acts_;  // under way
+  std::multiset<std::string> acts_;       // under way
+  std::set<const engine::Volume*> dead_;  // of killed processes: nobody hears their answers
   bool load_stopped_ = false;
   std::vector<Change> changing_;  // under way
   bool held_ = false;             // clients pause, for a restore

@@ -56,6 +56,7 @@ void Cluster::kill_node(HostIndex host, bool power, bool lose_cache) {
   if (!node.process) return;
   note(fmt::format("host {}: {}", host, power ? "loses power" : "process killed"));
   ++fault_counts_[power ? "power" : "kill"];
+  dead_.insert(node.process->volume());
   std::vector<std::byte> scratch = node.process->cut();
   fabric_.end_process(host, power);
   uint64_t seed = loop_.random()();
@@ -199,6 +200,7 @@ io::Task<Result<void>> Cluster::attach_on(HostIndex host, bool take_over) {
   auto place = acts_.insert(fmt::format("attach on host {}", host));
   auto attached = co_await here->attach(kVolume, request);
   acts_.erase(place);
+  if (!here->is_cut()) dead_.erase(here->volume());
   here->attaching = false;
   if (options_.trace) {
     note(fmt::format("host {}: attach: {}", host, attached ? "done" : to_string(attached.error())));

@@ -47,20 +47,11 @@ BlockHistory::WriteId BlockHistory::begin_write(Value value, TimePoint now) {
   return last_id_;
 }
 
-void BlockHistory::spoil(TimePoint now) {
-  spoilt_ = true;
-  spoilt_at_ = now;
-}
-
 void BlockHistory::end_write(WriteId id, TimePoint now) {
   for (Segment& segment : segments_) {
     for (Write& write : segment.writes) {
       if (write.id != id) continue;
       write.ended = now;
-      if (spoilt_ && write.begun > spoilt_at_) {
-        spoilt_ = false;
-        whole_since_ = now;
-      }
     }
   }
 }
@@ -72,7 +63,6 @@ void BlockHistory::make_durable(WriteId id) {
 }
 
 void BlockHistory::end_read(Value value, TimePoint begun, TimePoint now) {
-  if (spoilt_ || begun < whole_since_) return;
   segments_.back().reads.push_back(Read{value, begun, now});
 }
 

@@ -33,8 +33,6 @@ class BlockHistory {
   void end_write(WriteId id, TimePoint now);
   void make_durable(WriteId id);
   void end_read(Value value, TimePoint begun, TimePoint now);
-  // A write failed with an error of a device: until the next one the block holds anything.
-  void spoil(TimePoint now);
   // Everything that was acknowledged before `begun` is durable.
   void flushed(TimePoint begun);
   // Acknowledged writes that were not flushed may be gone from here on.
@@ -72,9 +70,6 @@ class BlockHistory {
   void begin_segment(std::vector<Value> first_values, bool with_unanswered, TimePoint now);
 
   WriteId last_id_ = 0;
-  bool spoilt_ = false;
-  TimePoint spoilt_at_{};
-  TimePoint whole_since_{};
   std::vector<Segment> segments_{Segment{{}, {}, {0}, {}}};
 };
 

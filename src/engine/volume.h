@@ -120,7 +120,7 @@ class Volume final : public BlockDevice {
   io::Task<Answered> answered(core::MemberIndex member, Error error, Error& result);
   io::Task<bool> fence_again(core::MemberIndex member);
   void settle_no_space(WriteContext& context);
-  void drop_syncing(core::MemberSet members);
+  void expel_ahead(const WriteContext& context);
   io::Task<Result<void>> read_member(BlockRange range, MutableBuffer into);
   io::Task<void> repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range);
   io::Task<Result<void>> wait_for_lease();

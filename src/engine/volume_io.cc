@@ -69,7 +69,7 @@ io::Task<Result<void>> Volume::change(wire::Type type, BlockRange range, ConstBu
 
   co_await send_to_all(context, membership_.set().send_to());
   settle_no_space(context);
-  if (!context.result) drop_syncing(membership_.set().syncing());
+  if (!context.result) expel_ahead(context);
   auto complete = co_await gate_.completion(id);
   gate_.leave(id);
   if (!context.result) ++counters_.io_errors;
@@ -158,11 +158,13 @@ void Volume::settle_no_space(WriteContext& context) {
   }
 }
 
-// A write failed on the replicas in sync, and those that sync may have it: they differ where they
-// were copied already.
-void Volume::drop_syncing(core::MemberSet members) {
-  Error error{Code::kCancelled, 0, "a write failed on the replicas in sync"};
-  for (core::MemberIndex member : members& membership_.set().syncing()) {
+// An operation failed on the replica that stays in sync, so it leaves everywhere else where it may
+// have been done: a replica that syncs, which may have been copied to there already, or one that a
+// person takes away and that is read until then.
+void Volume::expel_ahead(const WriteContext& context) {
+  core::InSyncSet& set = membership_.set();
+  Error error{Code::kCancelled, 0, "a write failed on the replica that stays in sync"};
+  for (core::MemberIndex member : set.syncing() | (set.healthy() & context.done)) {
     membership_.failed(member, error);
   }
 }
