@@ -51,6 +51,7 @@ io::Task<Result<void>> Volume::snapshot(core::SnapshotRecord snapshot) {
   auto taken = co_await freeze_members(snapshot.id);
   // Who failed is leaving, and gets no generation that is stable: its left_at is no higher.
   snapshot.taken_at = membership_.clock().current();
+  membership_.clock().raise();
   // What is written from here on is above it. The record may wait for metadata that is away.
   gate_.release();
   if (taken) taken = co_await list_snapshot(std::move(snapshot));

@@ -33,10 +33,10 @@ class VolumeTest : public testing::Test {
     context.wait_max = 5s;
     return context;
   }
-  void attach() {
+  void attach(AttachRequest request = {}) {
     VolumeContext context = make_context();
     for (FakeReplica& replica : replicas) replica.fence.size_blocks = 4096;
-    auto attached = loop.wait(Volume::attach(std::move(context), VolumeId(7), {}));
+    auto attached = loop.wait(Volume::attach(std::move(context), VolumeId(7), request));
     ASSERT_TRUE(attached) << to_string(attached.error());
     volume = *std::move(attached);
   }
@@ -82,6 +82,85 @@ TEST_F(VolumeTest, AnAttachThatWasOvertakenEndsThoughAMemberIsSilent) {
   auto attached = loop.wait(Volume::attach(std::move(context), VolumeId(7), {}));
   EXPECT_FALSE(attached);
   EXPECT_LE(loop.now().time_since_epoch(), Duration(10s));
+}
+
+core::SnapshotRecord snapshot_of(uint64_t id) {
+  core::SnapshotRecord snapshot;
+  snapshot.id = SnapshotId(id);
+  snapshot.name = "s";
+  return snapshot;
+}
+
+TEST_F(VolumeTest, ARestoreThatWasCutShortIsFinishedByTheNextAttach) {
+  attach();
+  ASSERT_TRUE(loop.wait(volume->snapshot(snapshot_of(5))));
+  replicas[1].silent_from = wire::Type::kRestore;
+  bool returned = false;
+  auto restore = [](Volume& at, bool& done) -> io::Task<void> {
+    auto restored = co_await at.restore(SnapshotId(5));
+    EXPECT_FALSE(restored);
+    done = true;
+  };
+  loop.spawn(restore(*volume, returned));
+  loop.run_until(loop.now() + 50ms);
+  EXPECT_EQ(registry.record().restoring, SnapshotId(5));
+  loop.wait(volume->stop());
+  loop.run_until(loop.now() + 1s);
+  EXPECT_TRUE(returned);
+  for (FakeReplica& replica : replicas) {
+    replica.silent = false;
+    replica.silent_from.reset();
+    replica.calls.clear();
+  }
+  attach({.take_over = true, .earlier_process = true});
+  EXPECT_EQ(replicas[0].count(wire::Type::kRestore), 1U);
+  EXPECT_EQ(replicas[1].count(wire::Type::kRestore), 1U);
+  EXPECT_EQ(registry.record().restoring, SnapshotId{});
+}
+
+// Found by seed 69: the replica had frozen another state under the same id, in an attempt that
+// failed, and was away when the others repeated it.
+TEST_F(VolumeTest, ASnapshotFrozenInAFailedAttemptIsMadeAnew) {
+  attach();
+  ASSERT_TRUE(loop.wait(volume->snapshot(snapshot_of(4))));
+  loop.run_until(loop.now() + 8s);
+  replicas[1].fails = [](const wire::Header&) { return Error{Code::kUnreachable, 0, "gone"}; };
+  loop.run_until(loop.now() + 3s);
+  ASSERT_EQ(volume->status().in_sync, (core::MemberSet{0}));
+  ASSERT_TRUE(loop.wait(volume->snapshot(snapshot_of(5))));
+  replicas[1].fence.snapshots = {SnapshotId(4), SnapshotId(5)};
+  replicas[1].calls.clear();
+  replicas[1].fails = nullptr;
+  loop.run_until(loop.now() + 5s);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0, 1}));
+  std::vector<SnapshotId> deleted;
+  std::vector<SnapshotId> frozen;
+  for (const wire::Header& call : replicas[1].calls) {
+    if (call.type == wire::Type::kDeleteSnapshot) deleted.push_back(call.snapshot);
+    if (call.type == wire::Type::kFreeze) frozen.push_back(call.snapshot);
+  }
+  EXPECT_EQ(deleted, std::vector<SnapshotId>{SnapshotId(5)});
+  EXPECT_EQ(frozen, std::vector<SnapshotId>{SnapshotId(5)});
+}
+
+TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
+  attach();
+  registry.away = true;
+  auto take = [](Volume& at) -> io::Task<void> {
+    auto taken = co_await at.snapshot(snapshot_of(5));
+    EXPECT_TRUE(taken);
+  };
+  loop.spawn(take(*volume));
+  loop.run_until(loop.now() + 1s);
+  EXPECT_EQ(replicas[1].count(wire::Type::kFreeze), 1U);
+  AlignedBuffer block(kBlockSize);
+  TimePoint begun = loop.now();
+  EXPECT_TRUE(loop.wait(volume->write(BlockRange{1, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_LE(loop.now() - begun, Duration(1s));
+  EXPECT_TRUE(registry.record().snapshots.empty());
+  registry.away = false;
+  loop.run_until(loop.now() + 1s);
+  EXPECT_EQ(registry.record().snapshots.size(), 1U);
 }
 
 // Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own outlasted

@@ -81,9 +81,15 @@ class FakeRegistry final : public VolumeRegistry {
  public:
   explicit FakeRegistry(core::VolumeRecord record) : current_{std::move(record), 1} {}
 
-  io::Task<Result<VersionedRecord>> load(VolumeId) override { co_return current_; }
+  bool away = false;
+
+  io::Task<Result<VersionedRecord>> load(VolumeId) override {
+    if (away) co_return fail(Code::kUnreachable, "the metadata is away");
+    co_return current_;
+  }
   io::Task<Result<uint64_t>> compare_and_store(uint64_t revision,
                                                const core::VolumeRecord& next) override {
+    if (away) co_return fail(Code::kUnreachable, "the metadata is away");
     if (revision != current_.revision) co_return fail(Code::kConflict, "changed meanwhile");
     current_ = VersionedRecord{next, revision + 1};
     co_return current_.revision;
