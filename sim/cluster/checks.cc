@@ -187,6 +187,9 @@ io::Task<std::string> Cluster::compare_snapshot(TakenSnapshot& snapshot) {
     if (!values && values.error().code == Code::kNotFound && !load_stopped_) continue;
     bool down = !values && (process(host) == nullptr || !load_stopped_);
     if (down) continue;
+    // Its disk fails just now.
+    bool unreadable = !values && values.error().code == Code::kIoError && !load_stopped_;
+    if (unreadable) continue;
     if (!values) co_return fmt::format("snapshot {}: {}", id.value, to_string(values.error()));
     if (expected.empty()) expected = *values;
     if (expected == *values) continue;
