@@ -188,7 +188,7 @@ io::Task<std::string> Cluster::compare_snapshot(TakenSnapshot& snapshot) {
     bool down = !values && (process(host) == nullptr || !load_stopped_);
     if (down) continue;
     // Its disk fails just now.
-    bool unreadable = !values && values.error().code == Code::kIoError && !load_stopped_;
+    bool unreadable = !values && process(host) && process(host)->disk().faults().fail != nullptr;
     if (unreadable) continue;
     if (!values) co_return fmt::format("snapshot {}: {}", id.value, to_string(values.error()));
     if (expected.empty()) expected = *values;
