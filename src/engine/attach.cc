@@ -13,8 +13,8 @@ constexpr int kAttemptsMax = 8;
 constexpr Duration kFenceInterval = 100ms;
 // A member that refuses connections may be restarting; one that is cut off answers nothing at all.
 // With another's answer in hand this is how long either is waited for, without any the longer time:
-// also when all who answered lost the power, so that only a silent one may have every write that was
-// acknowledged and not flushed.
+// also when all who answered lost the power, so that only a silent one may have every write that
+// was acknowledged and not flushed.
 constexpr Duration kFencePatience = 1500ms;
 constexpr Duration kFencePatienceAlone = 15s;
 

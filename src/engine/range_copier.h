@@ -21,8 +21,8 @@ struct CopyJob {
                           // what is written
   BlockRange range;       // at most kCopyBlocksMax
   Generation generation;  // stamped on the target's dirty map
-  // Most of the range is expected to differ: the source's blocks are read at once, and their digests
-  // made here, instead of asking it for digests first.
+  // Most of the range is expected to differ: the source's blocks are read at once, and their
+  // digests made here, instead of asking it for digests first.
   bool read_first = false;
 };
 

@@ -5,8 +5,8 @@
 //   3. each range that may differ is compared by digests, and copied, with its writes held;
 //   4. raise the generation and flush all; the metadata transaction lets it in.
 //
-// With 4 its next absence begins at a generation of its own: what was dirty in this one is not asked
-// for again, and when every replica is in sync it is forgotten.
+// With 4 its next absence begins at a generation of its own: what was dirty in this one is not
+// asked for again, and when every replica is in sync it is forgotten.
 // Whatever ends it early leaves the replica behind with its dirty regions; the next attempt
 // compares digests first, so what is equal by then is not copied again.
 #include <algorithm>
@@ -20,8 +20,8 @@ namespace cleat::engine {
 namespace {
 
 constexpr Duration kResyncRetry = 500ms;
-// Side by side: enough small ranges to hide the way to the replica, few enough bytes not to stand in
-// the way of writes.
+// Side by side: enough small ranges to hide the way to the replica, few enough bytes not to stand
+// in the way of writes.
 constexpr size_t kCopyWorkers = 32;
 constexpr uint64_t kCopyBytesMax = 2 * kMiB;
 constexpr Duration kThrottleStep = 100ms;
@@ -129,8 +129,8 @@ io::Task<Result<void>> Volume::resync_snapshots(core::MemberIndex member,
   co_return Result<void>{};
 }
 
-// Takes away what it should not have, and what it froze under a snapshot's id in an attempt that the
-// others repeated without it.
+// Takes away what it should not have, and what it froze under a snapshot's id in an attempt that
+// the others repeated without it.
 io::Task<Result<std::vector<SnapshotId>>> Volume::keep_snapshots(core::MemberIndex member,
                                                                  const FenceAnswer& target) {
   const core::ReplicaRecord* replica = record().find(member);

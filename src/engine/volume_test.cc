@@ -70,8 +70,8 @@ TEST_F(VolumeTest, AnAttachGoesOnWithoutAMemberThatFallsSilent) {
   EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0}));
 }
 
-// Found by seed 162: an attach that was overtaken waited for a member that had lost its power, for as
-// long as a call may take.
+// Found by seed 162: an attach that was overtaken waited for a member that had lost its power, for
+// as long as a call may take.
 TEST_F(VolumeTest, AnAttachThatWasOvertakenEndsThoughAMemberIsSilent) {
   replicas[1].silent_from = wire::Type::kSetGeneration;
   replicas[0].fails = [](const wire::Header& call) -> std::optional<Error> {
@@ -163,8 +163,8 @@ TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
   EXPECT_EQ(registry.record().snapshots.size(), 1U);
 }
 
-// Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own outlasted
-// whoever came after them, so that a detach never returned.
+// Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own
+// outlasted whoever came after them, so that a detach never returned.
 TEST_F(VolumeTest, ADetachReturnsWhenTheLastReplicaStaysSilent) {
   attach();
   replicas[1].fails = [](const wire::Header&) { return Error{Code::kUnreachable, 0, "gone"}; };
