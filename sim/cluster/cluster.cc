@@ -12,7 +12,7 @@ constexpr size_t kHotBlocksBeyond = 8;  // in what the volume grows to
 
 }  // namespace
 
-Cluster::Shape::Shape(uint64_t seed) {
+RunShape::RunShape(uint64_t seed) {
   Random random(seed ^ 0x5eed'0f'5ba9eULL);
   power_loss = seed % 2 == 0;
   snapshots = random.chance(0.8);

@@ -14,33 +14,9 @@
 
 #include "sim/cluster/history.h"
 #include "sim/cluster/process.h"
+#include "sim/cluster/run.h"
 
 namespace cleat::sim {
-
-struct RunOptions {
-  uint64_t seed = 1;
-  PlantedBug bug = PlantedBug::kNone;
-  bool trace = false;             // print what happens
-  bool trace_operations = false;  // print each answer that a client gets, too
-  Duration duration = 20s;        // of faults, in virtual time
-};
-
-struct RunResult {
-  std::string failure;  // empty: all checks hold
-  uint64_t steps = 0;
-  uint64_t operations = 0;
-  uint64_t acknowledged = 0;
-  uint64_t attaches = 0;
-  std::map<std::string, int> counts;  // what happened how often
-  bool hung = false;                  // it did not end by itself
-};
-
-// A run takes about a hundredth of this; one that takes more hangs.
-inline constexpr uint64_t kStepsMax = 30'000'000;
-// Virtual time that healing, the last checks and the end of all processes may take together.
-inline constexpr Duration kHealingMax = std::chrono::minutes(20);
-
-RunResult run_seed(const RunOptions& options);
 
 class Cluster {
  public:
@@ -61,20 +37,6 @@ class Cluster {
     std::shared_ptr<Medium> medium;
     std::vector<std::byte> scratch;
     std::unique_ptr<Process> process;  // null: down
-  };
-  // What a seed decides once: runs with few kinds of faults reach deeper than those with all.
-  struct Shape {
-    bool power_loss = false;
-    bool restores = false;
-    bool replica_changes = false;
-    bool growth = false;
-    bool disk_errors = false;
-    bool snapshots = false;
-    bool targeted = false;    // faults in certain orders
-    bool rivals = false;      // two primaries, with nothing else meanwhile
-    uint64_t room_bytes = 0;  // of a pool; few: it is full now and then
-    Duration wait_max{};      // of the volume (R10)
-    explicit Shape(uint64_t seed);
   };
   struct TakenSnapshot {
     SnapshotId id;
@@ -199,7 +161,7 @@ class Cluster {
   void wrong(std::string text);
 
   RunOptions options_;
-  Shape shape_;
+  RunShape shape_;
   SimulatedLoop loop_;
   NetworkFabric fabric_;
   MetaState meta_;

@@ -84,8 +84,8 @@ class ReplicaStore {
 
   // Dirty map (R8, R9; core/dirty_map.h): for each 1 MiB region the generation of its last write,
   // and which 16 KiB pieces of it. A killed process loses no stamp, but knows only of the youngest
-  // which pieces they were for. After an unclean stop the regions of every open intent zone count as of
-  // the highest generation known.
+  // which pieces they were for. After an unclean stop the regions of every open intent zone count
+  // as of the highest generation known.
   Generation generation() const;  // highest ever stamped or set
   void set_generation(Generation generation);
   // Sorted, from region `from` on, at most `count_max`.
