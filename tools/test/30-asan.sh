@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Unit tests and some seeds of the simulator under AddressSanitizer and UBSan. The crash tests of
-# the store
-# take many minutes so: ./dev soak asan runs them.
+# the store take many minutes so: ./dev soak asan runs them.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$CLEAT_ROOT/tools/lib.sh"
