@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/log.h"
 #include "common/random.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
@@ -214,5 +215,6 @@ int main(int argc, char** argv) {
         argv[0]);
     return 2;
   }
+  spdlog::set_level(spdlog::level::off);  // refusals are what a run is made of
   return cleat::fuzz::fuzz(*options);
 }

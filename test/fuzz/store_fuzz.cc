@@ -10,7 +10,6 @@
 
 #include "common/check.h"
 #include "common/crc32c.h"
-#include "common/log.h"
 #include "store/catalog_format.h"
 #include "store/journal_format.h"
 #include "store/superblock.h"
@@ -171,11 +170,6 @@ void fuzz_pool(ConstBuffer edits) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace cleat;
   using namespace cleat::store;
-  static const bool quiet = [] {
-    spdlog::set_level(spdlog::level::off);
-    return true;
-  }();
-  static_cast<void>(quiet);
   if (size == 0) return 0;
   ConstBuffer rest = std::as_bytes(std::span(data + 1, size - 1));
   Bytes bytes = whole_blocks(rest);

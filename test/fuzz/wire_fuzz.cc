@@ -9,7 +9,6 @@
 
 #include "common/check.h"
 #include "common/crc32c.h"
-#include "common/log.h"
 #include "wire/codec.h"
 #include "wire/peer_connection.h"
 #include "wire/testing/memory_stream.h"
@@ -140,11 +139,6 @@ void fuzz_client(ConstBuffer bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace cleat;
   using namespace cleat::wire;
-  static const bool quiet = [] {
-    spdlog::set_level(spdlog::level::off);
-    return true;
-  }();
-  static_cast<void>(quiet);
   if (size == 0) return 0;
   ConstBuffer bytes = std::as_bytes(std::span(data + 1, size - 1));
   switch (data[0]) {
