@@ -10,8 +10,8 @@ import time
 from cluster_test import Failure, Fio, main, mounted, say
 
 VOLUME = "torture"
-SECONDS_OF_FAULT = {"short": 6, "long": 60}
-ROUNDS = {"short": 1, "long": 6}
+SECONDS_OF_FAULT = {"short": 6, "medium": 30, "long": 60}
+ROUNDS = {"short": 1, "medium": 1, "long": 6}
 
 
 class Torture:
@@ -164,4 +164,4 @@ def run(cluster, options):
 
 
 if __name__ == "__main__":
-    sys.exit(main(run, __doc__))
+    sys.exit(main(run, __doc__, lengths=tuple(ROUNDS)))
