@@ -17,7 +17,6 @@ AlignedDevice::~AlignedDevice() {
 }
 
 // ---- who waits for whom
-// ----------------------------------------------------------------------------
 
 AlignedDevice::Ticket::Ticket(AlignedDevice& device, BlockRange blocks, bool is_exclusive)
     : device_(device), blocks_(blocks), is_exclusive_(is_exclusive), previous_(device.last_) {
@@ -49,7 +48,6 @@ Task<void> AlignedDevice::wait_for_turn(const Ticket& ticket) {
 }
 
 // ---- operations
-// ------------------------------------------------------------------------------------
 
 Task<Result<void>> AlignedDevice::read(ByteRange range, MutableBuffer cover) {
   return device_.read(range.cover(), cover);

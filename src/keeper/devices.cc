@@ -54,7 +54,6 @@ Devices::Devices(std::string run_dir, JobRunner& jobs)
     : run_dir_(std::move(run_dir)), fuse_dir_(run_dir_ + "/fuse"), jobs_(jobs) {}
 
 // ---- start
-// -----------------------------------------------------------------------------------------
 
 Outcome<> Devices::start() {
   std::error_code error;
@@ -103,7 +102,6 @@ std::string Devices::tag_of(uint64_t volume_id) const {
 }
 
 // ---- create
-// ----------------------------------------------------------------------------------------
 
 Outcome<int> Devices::create(const Volume& volume, Done done) {
   auto found = entries_.find(volume.id);
@@ -167,7 +165,6 @@ void Devices::attached(uint64_t volume_id, Outcome<LoopDevice>& result) {
 }
 
 // ---- resize
-// ----------------------------------------------------------------------------------------
 
 void Devices::resize(uint64_t volume_id, uint64_t size_bytes, Done done) {
   auto found = entries_.find(volume_id);
@@ -199,7 +196,6 @@ void Devices::resize(uint64_t volume_id, uint64_t size_bytes, Done done) {
 }
 
 // ---- destroy
-// ---------------------------------------------------------------------------------------
 
 void Devices::destroy(uint64_t volume_id, bool is_forced, Done done) {
   auto found = entries_.find(volume_id);

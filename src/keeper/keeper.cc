@@ -39,7 +39,6 @@ Keeper::Keeper(std::string run_dir)
       devices_(run_dir_, jobs_) {}
 
 // ---- start and end
-// ---------------------------------------------------------------------------------
 
 Outcome<> Keeper::start() {
   std::error_code error;
@@ -128,7 +127,6 @@ bool Keeper::may_end() const {
 }
 
 // ---- the client
-// ------------------------------------------------------------------------------------
 
 void Keeper::accept() {
   io::FileDescriptor socket(
@@ -189,7 +187,6 @@ void Keeper::send_outgoing() {
 }
 
 // ---- requests
-// --------------------------------------------------------------------------------------
 
 void Keeper::handle(const Request& request) {
   if (refuse(request)) return;

@@ -89,7 +89,6 @@ Task<void> KeeperClient::close() {
 }
 
 // ---- packets
-// ---------------------------------------------------------------------------------------
 
 Task<void> KeeperClient::receive() {
   io::UringOperation operation(loop_);
@@ -161,7 +160,6 @@ Task<Result<void>> KeeperClient::call(Call& call, Request request) {
 }
 
 // ---- calls
-// -----------------------------------------------------------------------------------------
 
 Request KeeperClient::request_of(RequestType type, VolumeId volume) {
   Request request;

@@ -56,7 +56,6 @@ void Server::end(Error error) {
 }
 
 // ---- taking requests
-// -------------------------------------------------------------------------------
 
 Task<void> Server::read_requests(size_t index) {
   io::UringOperation operation(loop_);
@@ -129,7 +128,6 @@ void Server::take_write(const Request& request, RequestBuffer& buffer) {
 }
 
 // ---- serving them
-// ----------------------------------------------------------------------------------
 
 Task<void> Server::serve_metadata(Answer answer) { co_await send(answer.bytes(), {}); }
 
@@ -192,7 +190,6 @@ Task<void> Server::serve_fallocate(Request request, FallocateRequest fallocate) 
 }
 
 // ---- answering
-// -------------------------------------------------------------------------------------
 
 Task<void> Server::finish_write(Request request, ByteRange range, Result<void> result) {
   if (!result) {

@@ -64,7 +64,6 @@ Task<Result<void>> Connection::run() {
 }
 
 // ---- handshake
-// -------------------------------------------------------------------------------------
 
 Task<Result<Export*>> Connection::negotiate() {
   Negotiation negotiation(directory_);
@@ -88,7 +87,6 @@ Task<Result<void>> Connection::send(std::vector<std::byte>& out) {
 }
 
 // ---- requests
-// --------------------------------------------------------------------------------------
 
 Task<void> Connection::transmit(Export& volume, Result<void>& ending) {
   volume_ = &volume;
