@@ -121,10 +121,20 @@ class Scene:
     def end_cassandras(self) -> None:
         attempt(f"end Cassandra on {TAKEOVER}", self.moved.kill)
         attempt(f"end Cassandra on {SURVIVOR}", self.survivor.kill)
-        self._old_ended = attempt(f"end Cassandra on {LOST}", self.lost.kill)
+        self._old_ended = self._end_old()
         for volume, node in list(self._mounted.items()):
             attempt(f"unmount {volume}", self.volumes.unmount, node, volume, DATA)
             del self._mounted[volume]
+
+    def _end_old(self) -> bool:
+        if self._options.how != "isolate":
+            return attempt(f"end Cassandra on {LOST}", self.lost.kill)
+        try:
+            self.lost.kill()
+        except DrillError:
+            say(f"Cassandra on {LOST} can't end: its I/O waits, as it must while it is cut off")
+            return False
+        return True
 
     def bring_node_back(self) -> None:
         if not self._node_is_away:
