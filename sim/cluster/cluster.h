@@ -175,6 +175,7 @@ class Cluster {
   std::multiset<std::string> acts_;       // under way
   std::set<const engine::Volume*> dead_;  // of killed processes: nobody hears their answers
   bool load_stopped_ = false;
+  bool healed_ = false;           // and no fault is under way
   std::vector<Change> changing_;  // under way
   bool held_ = false;             // clients pause, for a restore
   bool quiet_ = false;            // no other faults, for rivals()

@@ -105,8 +105,8 @@ Outcome<> SnapshotManager::finish(const VolumeView& stale, const meta::Snapshot&
   }
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, topology));
-  auto merged = serving->ports().volumes.delete_snapshot(volume.id(), id);
-  if (!merged && merged.error().code != Code::kNotFound) return merged;
+  auto deleted = serving->ports().volumes.delete_snapshot(volume.id(), id);
+  if (!deleted && deleted.error().code != Code::kNotFound) return deleted;
   return forget(snapshot);
 }
 

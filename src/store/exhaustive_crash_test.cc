@@ -61,16 +61,18 @@ class History {
     ASSERT_TRUE(fixture_.loop().wait(store()->delete_snapshot(SnapshotId(id))));
     v().deleting = 0;
     v().snapshots.erase(id);
+    fixture_.loop().run();  // its layer is merged
   }
   // Something is written while the deletion is `steps` steps of the loop old.
   void delete_snapshot_and_write(uint64_t id, int steps, uint64_t first, uint32_t count) {
     v().deleting = id;
     bool done = false;
     fixture_.loop().spawn(delete_task(id, done));
-    for (; steps > 0 && !done; --steps) fixture_.loop().step();
+    for (; steps > 0; --steps) fixture_.loop().step();
     write(first, count);
     flush();
-    while (!done) fixture_.loop().step();
+    fixture_.loop().run();
+    ASSERT_TRUE(done);
     v().deleting = 0;
     v().snapshots.erase(id);
   }

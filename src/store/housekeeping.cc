@@ -6,7 +6,8 @@
 namespace cleat::store {
 namespace {
 constexpr uint64_t kTicksPerZoneTick = 5;
-}
+constexpr uint64_t kTicksBeforeRetry = 60;
+}  // namespace
 
 ReplicaStore* PoolCore::add_replica(std::unique_ptr<Replica> replica) {
   VolumeId volume = replica->volume;
@@ -40,19 +41,28 @@ io::Task<Result<ReplicaStore*>> PoolCore::create_replica(VolumeId volume, uint64
   co_return store;
 }
 
+// Also what is deleted while it runs; a layer that can't be merged is left for a later tick.
 io::Task<void> PoolCore::delete_in_background() {
-  Result<void> done = co_await merge_deleted_layers(*this);
-  if (!done)
-    LOG_WARN("pool {}: deletion of a snapshot: {}", superblock.pool, to_string(done.error()));
+  Result<void> done;
+  while (done && has_deletions()) done = co_await merge_deleted_layers(*this);
+  if (!done) {
+    LOG_WARN("pool {}: deletion of a snapshot, tried again later: {}", superblock.pool,
+             to_string(done.error()));
+    deletions_at = ticks + kTicksBeforeRetry;
+  }
   deleting = false;
 }
 
-void PoolCore::start_deletions() {
-  if (deleting || failure || closing) return;
+bool PoolCore::has_deletions() const {
   bool any = false;
-  layers.for_each(
-      [&any](const Layer& layer) { any = any || (layer.deleting && layer.children.size() <= 1); });
-  if (!any) return;
+  layers.for_each([&](const Layer& layer) {
+    any = any || (layer.deleting && layer.children.size() <= 1 && find_replica(layer.volume));
+  });
+  return any && !failure && !closing;
+}
+
+void PoolCore::start_deletions() {
+  if (deleting || ticks < deletions_at || !has_deletions()) return;
   deleting = true;
   background.spawn(delete_in_background());
 }

@@ -138,8 +138,8 @@ bool in_use(Merge& m, const std::vector<uint32_t>& logicals) {
 io::Task<Result<void>> merge_shared(Merge& m, const std::vector<uint32_t>& logicals) {
   PoolCore& pool = m.pool;
   while (in_use(m, logicals)) co_await pool.unlocked.wait();
-  // A read that began when the upper layer had less may be under way in blocks that are copied
-  // over.
+  // A read that began when the upper layer had less, or of the state that is deleted, may be under
+  // way in blocks that are copied over.
   co_await pool.reads.drain();
   std::vector<uint32_t> keep;
   for (uint32_t logical : logicals) {

@@ -88,7 +88,7 @@ class PoolCore {
                                                  Layer* base);
   ReplicaStore* add_replica(std::unique_ptr<Replica> replica);
   io::Task<Result<void>> tick();
-  // Goes on with the deletions that a crash or an error ended.
+  // Merges what was deleted in the background, unless that is being done.
   void start_deletions();
 
   ReplicaStore* find(VolumeId volume) const;
@@ -123,12 +123,14 @@ class PoolCore {
   bool catalog_stale = false;  // a durable note is not in it
   bool closing = false;
   bool closed = false;
-  bool deleting = false;  // in the background
+  bool deleting = false;      // in the background
+  uint64_t deletions_at = 0;  // the tick from which on they are tried, after an error
   uint64_t superblocks_repaired = 0;
   uint64_t slots_repaired = 0;
 
  private:
   io::Task<void> delete_in_background();
+  bool has_deletions() const;
   bool clear_idle_intents();
 };
 

@@ -280,7 +280,7 @@ TEST(FullPool, HoleSlotsRunOutWithAClearError) {
   EXPECT_EQ(code_of(f.zero(v, {holes * kBlocksPerExtent, 1})), Code::kNoSpace);
   EXPECT_EQ(f.pool().stats().used_bytes, used) << "zeros never grow usage";
   EXPECT_EQ(f.read(v, {0, 1}), Values{0});
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(1)));
   ASSERT_TRUE(f.flush(v));
   EXPECT_EQ(f.pool().stats().free_hole_slots, holes);
   EXPECT_EQ(f.pool().stats().used_bytes, kExtentSize);

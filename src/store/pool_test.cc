@@ -109,7 +109,7 @@ TEST(Pool, SnapshotKeepsItsState) {
   v = f.pool().find(VolumeId(kVolume));
   EXPECT_EQ(f.read(v, {0, 3}), (Values{1, 7, 0}));
   EXPECT_EQ(f.read(v, {0, 3}, snapshot), (Values{1, 2, 3}));
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(1)));
   EXPECT_EQ(f.read(v, {0, 3}), (Values{1, 7, 0}));
   EXPECT_TRUE(v->snapshots().empty());
   EXPECT_EQ(v->usage().used_bytes, kExtentSize);

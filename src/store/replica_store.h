@@ -44,7 +44,7 @@ struct Usage {
   uint64_t used_bytes = 0;         // physical extents owned by the layers of this volume
   uint64_t shared_bytes = 0;       // of those, owned by layers that a clone of it also reads
   uint64_t snapshot_bytes = 0;     // of those, owned by frozen layers
-  uint64_t reclaimable_bytes = 0;  // would be freed by deleting all its snapshots
+  uint64_t reclaimable_bytes = 0;  // free once all its snapshots are deleted, and merged
 };
 
 class PoolCore;  // internal: store/pool_core.h

@@ -16,6 +16,7 @@ using testing::FixtureOptions;
 using ::testing::IsEmpty;
 using testing::PoolFixture;
 using Values = std::vector<uint64_t>;
+using namespace std::chrono_literals;
 
 constexpr uint64_t kVolume = 100;
 
@@ -50,8 +51,8 @@ TEST_F(ReplicaStoreTest, ReclaimableIsWhatDeletingAllSnapshotsFrees) {
   EXPECT_EQ(before.used_bytes, 7 * kExtentSize);
   EXPECT_EQ(before.snapshot_bytes, 5 * kExtentSize);
   EXPECT_EQ(before.shared_bytes, 0u);
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(2))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(1)));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(2)));
   ASSERT_TRUE(f.flush(v));
   EXPECT_EQ(v->usage().used_bytes, before.used_bytes - before.reclaimable_bytes);
   EXPECT_EQ(f.pool().stats().used_bytes, v->usage().used_bytes);
@@ -73,7 +74,7 @@ TEST_F(ReplicaStoreTest, SharedIsWhatAClonesReadsNeed) {
   EXPECT_EQ(f.read(v, {0, 3}), (Values{2, 1, 1}));
   EXPECT_EQ((*clone)->usage().used_bytes, kExtentSize);
   ASSERT_TRUE(f.loop().wait(f.pool().remove(VolumeId(200))));
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(1)));
   EXPECT_EQ(f.read(v, {0, 3}), (Values{2, 1, 1}));
 }
 
@@ -109,10 +110,50 @@ TEST_F(ReplicaStoreTest, HundredsOfSnapshotsReadBack) {
   reopen();
   EXPECT_EQ(v->snapshots().size(), 300u);
   for (uint64_t i = 2; i <= 300; i += 2) {
-    ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(i))));
+    ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(i)));
   }
   EXPECT_EQ(f.read(v, {1, 1}, View{SnapshotId(51)}), Values{51});
   EXPECT_EQ(f.read(v, {49, 1}), Values{299});
+}
+
+TEST_F(ReplicaStoreTest, ADeletionReturnsBeforeItsLayerIsMerged) {
+  ASSERT_TRUE(f.write(v, 0, Values(320, 1)));  // 10 extents
+  freeze(1);
+  for (uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(f.write(v, i * kBlocksPerExtent, {2}));
+  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  EXPECT_THAT(v->snapshots(), IsEmpty());
+  EXPECT_EQ(v->usage().used_bytes, 20 * kExtentSize);
+  EXPECT_EQ(v->usage().reclaimable_bytes, 10 * kExtentSize);
+  ASSERT_TRUE(f.loop().wait(v->freeze(SnapshotId(1)))) << "its id is free at once";
+  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1)))) << "beside the first one";
+  f.loop().run();
+  EXPECT_EQ(v->usage().used_bytes, 10 * kExtentSize);
+  EXPECT_EQ(v->usage().reclaimable_bytes, 0u);
+  EXPECT_EQ(f.read(v, {0, 2}), (Values{2, 1}));
+}
+
+// Blocks of the upper layer are copied over those that they hide in the lower one.
+TEST_F(ReplicaStoreTest, AReadOfASnapshotEndsAsItBeganWhateverIsDeleted) {
+  ASSERT_TRUE(f.write(v, 0, Values(32, 1)));
+  freeze(1);
+  ASSERT_TRUE(f.write(v, 0, {2}));
+  auto read = [](ReplicaStore& store, MutableBuffer into, bool& done) -> io::Task<void> {
+    auto got = co_await store.read(View{SnapshotId(1)}, {0, 1}, into);
+    EXPECT_TRUE(got);
+    done = true;
+  };
+  AlignedBuffer data(kBlockSize);
+  bool done = false;
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 10s;
+  uint64_t before = f.disk().counts().reads;
+  f.loop().spawn(read(*v, data.span(), done));
+  while (f.disk().counts().reads == before) ASSERT_TRUE(f.loop().step());
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 100us;
+  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  f.loop().run();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(testing::block_value(data.span()), 1u);
+  EXPECT_EQ(f.read(v, {0, 2}), (Values{2, 1}));
 }
 
 TEST_F(ReplicaStoreTest, RestoreKeepsNewerSnapshots) {
@@ -126,10 +167,10 @@ TEST_F(ReplicaStoreTest, RestoreKeepsNewerSnapshots) {
   EXPECT_EQ(f.read(v, {0, 1}, View{SnapshotId(2)}), Values{2});
   EXPECT_THAT(v->snapshots(), ElementsAre(SnapshotId(1), SnapshotId(2)));
   // Two states are based on the first: it goes out of sight now, and away with the other one.
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(1))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(1)));
   EXPECT_THAT(v->snapshots(), ElementsAre(SnapshotId(2)));
   EXPECT_EQ(f.read(v, {0, 1}), Values{1});
-  ASSERT_TRUE(f.loop().wait(v->delete_snapshot(SnapshotId(2))));
+  ASSERT_TRUE(f.delete_snapshot(v, SnapshotId(2)));
   ASSERT_TRUE(f.loop().wait(f.pool().tick()));
   f.loop().run();
   ASSERT_TRUE(f.flush(v));

@@ -76,26 +76,20 @@ io::Task<Result<void>> restore_top(PoolCore& pool, Replica& replica, SnapshotId 
 }
 
 io::Task<Result<void>> delete_frozen(PoolCore& pool, Replica& replica, SnapshotId id) {
-  uint32_t layer_id = kNoLayer;
-  {
-    co_await pool.structure.lock();
-    AsyncMutex::Guard guard(pool.structure);
-    CO_TRY(pool.usable());
-    Layer* layer = pool.find_snapshot(replica, id);
-    if (layer == nullptr) co_return fail(Code::kNotFound, "the volume has no such snapshot");
-    if (has_clone(*layer)) co_return fail(Code::kBusy, "a clone is based on this snapshot");
-    layer->deleting = true;
-    Result<void> written = co_await pool.write_catalog();
-    if (!written) {
-      layer->deleting = false;
-      co_return written;
-    }
-    layer_id = layer->id;
+  co_await pool.structure.lock();
+  AsyncMutex::Guard guard(pool.structure);
+  CO_TRY(pool.usable());
+  Layer* layer = pool.find_snapshot(replica, id);
+  if (layer == nullptr) co_return fail(Code::kNotFound, "the volume has no such snapshot");
+  if (has_clone(*layer)) co_return fail(Code::kBusy, "a clone is based on this snapshot");
+  layer->deleting = true;
+  Result<void> written = co_await pool.write_catalog();
+  if (!written) {
+    layer->deleting = false;
+    co_return written;
   }
-  // Nobody can begin to read this state any more; who began before shall end with it unchanged.
-  co_await pool.reads.drain();
-  Result<void> merged = co_await merge_layer(pool, layer_id);
-  co_return merged;
+  pool.start_deletions();
+  co_return Result<void>{};
 }
 
 namespace {

@@ -16,6 +16,7 @@ struct Replica;
 
 io::Task<Result<void>> freeze_top(PoolCore& pool, Replica& replica, SnapshotId id);
 io::Task<Result<void>> restore_top(PoolCore& pool, Replica& replica, SnapshotId id);
+// Durably out of sight when it returns; its layer is merged in the background.
 io::Task<Result<void>> delete_frozen(PoolCore& pool, Replica& replica, SnapshotId id);
 io::Task<Result<void>> remove_replica(PoolCore& pool, Replica& replica);
 

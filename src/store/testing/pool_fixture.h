@@ -103,6 +103,12 @@ class PoolFixture {
     return loop_.wait(store->zero({range, Generation(generation), Seq(seq)}));
   }
   Result<void> flush(ReplicaStore* store) { return loop_.wait(store->flush()); }
+  // And waits until its layer is merged.
+  Result<void> delete_snapshot(ReplicaStore* store, SnapshotId id) {
+    Result<void> deleted = loop_.wait(store->delete_snapshot(id));
+    loop_.run();
+    return deleted;
+  }
   // The value of each block: see fill_block(). kTorn when it holds anything else.
   std::vector<uint64_t> read(ReplicaStore* store, BlockRange range, View view = {});
   ReplicaStore* create(uint64_t volume, uint64_t size_blocks) {
@@ -157,16 +163,6 @@ inline uint64_t block_value(ConstBuffer block) {
   std::vector<std::byte> expected(block.size());
   fill_block(expected, value);
   return std::memcmp(expected.data(), block.data(), block.size()) == 0 ? value : kTorn;
-}
-
-// The values that the sectors of a block hold; a sector of none gives kTorn.
-inline std::vector<uint64_t> sector_values(ConstBuffer block) {
-  std::vector<uint64_t> values;
-  for (size_t at = 0; at < block.size(); at += sim::kSectorSize) {
-    ConstBuffer sector = block.subspan(at, sim::kSectorSize);
-    values.push_back(block_value(sector));
-  }
-  return values;
 }
 
 inline AlignedBuffer blocks_of(const std::vector<uint64_t>& values) {

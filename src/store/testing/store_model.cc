@@ -4,6 +4,18 @@
 #include <set>
 
 namespace cleat::store::testing {
+namespace {
+
+// The values that the sectors of a block hold; a sector of none gives kTorn.
+std::vector<uint64_t> sector_values(ConstBuffer block) {
+  std::vector<uint64_t> values;
+  for (size_t at = 0; at < block.size(); at += sim::kSectorSize) {
+    values.push_back(block_value(block.subspan(at, sim::kSectorSize)));
+  }
+  return values;
+}
+
+}  // namespace
 
 Content content_of(ConstBuffer block) {
   std::vector<uint64_t> values = sector_values(block);
