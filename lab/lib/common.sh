@@ -2,7 +2,7 @@
 # What every part of the lab shares: where things are, and who is alive. Sourced.
 #
 # Layout of a cluster's directory:
-#   settings, secret, lock, outer.pid, outer.log
+#   settings, secret, lock, starting, outer.pid, outer.log
 #   nodes/NAME/{pid, node.log, cleatd.log, keeper.log, isolated, etc/, lib/, dev/, hosts}
 # A pid file holds "PID START": the pid as the host sees it and its start time, so that a number
 # used again by another process is never taken for ours.

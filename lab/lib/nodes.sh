@@ -23,20 +23,30 @@ remove_mount_points() {
   done
 }
 
+# The lock on starting is let go by outer.sh, once its pid is known, or by its death.
 start_outer() {
+  local starting
   with_mount_points_locked mkdir -p "${MOUNT_POINTS[@]}"
   rm -f "$LAB_DIR/outer.ready"
+  exec {starting}>"$LAB_DIR/starting"
+  flock "$starting"
   setsid unshare --net --mount --pid --uts --ipc --fork --kill-child \
-    bash "$LAB_LIB/outer.sh" "$LAB_DIR" >"$LAB_DIR/outer.log" 2>&1 </dev/null {LOCK}>&- &
+    bash "$LAB_LIB/outer.sh" "$LAB_DIR" "$starting" \
+    >"$LAB_DIR/outer.log" 2>&1 </dev/null {LOCK}>&- &
+  exec {starting}>&-
   wait_for 10 test -e "$LAB_DIR/outer.ready" || {
     cat "$LAB_DIR/outer.log" >&2
     die "the cluster's namespaces did not come up"
   }
 }
 
+# An up that was killed may have left an outer.sh that has not written its pid yet.
+wait_started() { flock --timeout 30 "$LAB_DIR/starting" true; }
+
 # Ends everything of the cluster, whatever state it is in. Files stay.
 take_down() {
   local name uses pid
+  wait_started || die "the cluster's namespaces are being made, and don't come to an end"
   # shellcheck source=/dev/null
   if [ -s "$LAB_DIR/settings" ]; then source "$LAB_DIR/settings"; fi
   uses=$(for name in $(node_names); do uses_of "$name"; done)
@@ -150,11 +160,12 @@ wait_until_all_known() {
   done
 }
 
+# A pool that the node has is never overwritten; a file that an up which was killed left is.
 create_pool() {
-  local name=$1
-  [ ! -e "$(node_dir "$name")/lib/pool" ] || return 0
-  enter_node "$name" cleat pool create /var/lib/cleat/pool --size "$LAB_POOL_SIZE" >/dev/null ||
-    die "$name: no pool; see $(node_dir "$name")/cleatd.log"
+  local name=$1 said
+  said=$(enter_node "$name" cleat pool create /var/lib/cleat/pool --size "$LAB_POOL_SIZE" \
+    --overwrite 2>&1) || [[ $said == *" of this node already"* ]] ||
+    die "$name: no pool: $said"
 }
 
 # "LOOP SEQUENCE" of each loop device of a node, alive or dead.

@@ -149,6 +149,22 @@ TEST_F(CliTest, MountTakesItsPathEitherWay) {
   EXPECT_EQ(ended.err, "cleat: the path here is relative: write an absolute path of node n1\n");
 }
 
+TEST_F(CliTest, ResizeSaysWhatBecomesOfTheFileSystem) {
+  auto& volume = cluster_.volumes.resize.response;
+  volume.set_name("data1");
+  volume.set_size_bytes(2 * kGiB);
+  volume.set_fs("xfs");
+  const std::vector<std::string> resize{"volume", "resize", "data1", "--size", "2"};
+  EXPECT_EQ(cleat(resize).out, "Volume data1 now has 2 GiB, and so has its file system.\n");
+  volume.set_fs_growth("smaller than the volume: it grows at the next mount (not mounted)");
+  EXPECT_EQ(cleat(resize).out,
+            "Volume data1 now has 2 GiB. Its file system is smaller than the volume: it grows at "
+            "the next mount (not mounted).\n");
+  volume.set_fs("none");
+  EXPECT_EQ(cleat(resize).out,
+            "Volume data1 now has 2 GiB. What is on its device is yours to grow.\n");
+}
+
 TEST_F(CliTest, CheckExitsZeroOnlyIfEqual) {
   auto& response = cluster_.volumes.check.response;
   for (const char* node : {"n1", "n2"}) {

@@ -26,6 +26,14 @@ Outcome<> tell(Session& session, const api::Volume& volume, const std::string& s
   return {};
 }
 
+std::string resized_sentence(const api::Volume& volume) {
+  std::string text =
+      fmt::format("Volume {} now has {}", volume.name(), format_size(volume.size_bytes()));
+  if (volume.fs() == "none") return text + ". What is on its device is yours to grow.";
+  if (volume.fs_growth().empty()) return text + ", and so has its file system.";
+  return text + ". Its file system is " + volume.fs_growth() + ".";
+}
+
 struct ResizeArguments {
   std::string name, size;
 };
@@ -36,9 +44,7 @@ Outcome<> resize(Session& session, const ResizeArguments& arguments) {
   request.set_size_bytes(size_of(arguments.size));
   auto volume = call<api::Volumes>(session, &Stub::Resize, request, kSlowVerb);
   if (!volume) return tl::unexpected<Problem>(volume.error());
-  return tell(session, *volume,
-              fmt::format("Volume {} now has {}. Grow its file system from where it is mounted.",
-                          volume->name(), format_size(volume->size_bytes())));
+  return tell(session, *volume, resized_sentence(*volume));
 }
 
 struct UpdateArguments {
@@ -176,10 +182,11 @@ void add_resize_and_update(CLI::App& volume, Action& chosen) {
   add_texts(verb, "-l,--label", updated->labels, kLabel, "Set a label; may be repeated");
   add_texts(verb, "--remove-label", updated->remove_labels, kWord, "Remove the label of this key");
   add_choice(verb, "--io-priority,--io_priority", updated->io_priority, {"high", "medium", "low"},
-             "I/O priority");
+             "I/O priority: shown, no effect yet");
   add_choice(verb, "--io-profile,--io_profile", updated->io_profile,
-             {"auto", "sequential", "random", "db"}, "What its I/O is like");
-  verb->add_option("--scale", updated->scale, "Number of volumes that may be made of it on demand")
+             {"auto", "sequential", "random", "db"}, "What its I/O is like: shown, no effect yet");
+  verb->add_option("--scale", updated->scale,
+                   "Volumes to be made of it on demand: shown, no effect yet")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
   on_run(verb, chosen, updated, update);

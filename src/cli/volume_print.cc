@@ -129,6 +129,7 @@ void print_volume(std::ostream& out, const api::Volume& volume,
   fields.add("Name", volume.name());
   fields.add("Size", format_size(volume.size_bytes()));
   fields.add("Format", volume.fs().empty() ? "none" : volume.fs());
+  if (!volume.fs_growth().empty()) fields.add("File system", volume.fs_growth());
   fields.add("HA", fmt::format("{}", volume.ha()));
   fields.add("IO Priority", upper(word(volume.io_priority())));
   fields.add("IO Profile", word(volume.io_profile()));

@@ -150,16 +150,18 @@ void add_create(CLI::App& volume, Action& chosen) {
            "Put replicas in pools of this class only");
   add_texts(verb, "-l,--label", arguments->labels, kLabel, "Label; may be repeated");
   add_choice(verb, "--io-priority,--io_priority", arguments->io_priority, {"high", "medium", "low"},
-             "I/O priority");
+             "I/O priority: shown, no effect yet");
   add_choice(verb, "--io-profile,--io_profile", arguments->io_profile,
-             {"auto", "sequential", "random", "db"}, "What its I/O is like");
+             {"auto", "sequential", "random", "db"}, "What its I/O is like: shown, no effect yet");
   verb->add_option("--scale", arguments->scale,
-                   "Number of volumes that may be made of it on demand")
+                   "Volumes to be made of it on demand: shown, no effect yet")
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  verb->add_flag("--shared,--sharedv4", arguments->shared, "Attach it on several nodes at once");
-  verb->add_flag("--secure,--encrypted", arguments->encrypted, "Encrypt its data");
+  verb->add_flag("--shared,--sharedv4", arguments->shared,
+                 "Attach it on several nodes at once: not in this version");
+  verb->add_flag("--secure,--encrypted", arguments->encrypted,
+                 "Encrypt its data: not in this version");
   set_examples(verb, {"cleat volume create data1 --size 10 --ha 2 --fs xfs --label app=cassandra",
                       "cleat v c scratch --size 512M --nodes node1"});
   on_run(verb, chosen, arguments, create);

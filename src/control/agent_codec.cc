@@ -25,13 +25,26 @@ agent::LocalReplica to_agent(const LocalReplica& replica) {
   out.set_size_blocks(replica.size_blocks);
   out.set_epoch(replica.epoch.value);
   out.set_catalog(replica.catalog);
-  *out.mutable_usage() = to_agent(replica.usage);
   return out;
 }
 
 LocalReplica from_agent(const agent::LocalReplica& replica) {
   return {VolumeId{replica.volume()}, PoolId{replica.pool()}, replica.size_blocks(),
-          Epoch{replica.epoch()},     replica.catalog(),      from_agent(replica.usage())};
+          Epoch{replica.epoch()}, replica.catalog()};
+}
+
+agent::ReplicaUsage to_agent(const ReplicaUsage& replica) {
+  agent::ReplicaUsage out;
+  out.set_volume(replica.volume.value);
+  out.set_pool(replica.pool.value);
+  out.set_size_blocks(replica.size_blocks);
+  *out.mutable_usage() = to_agent(replica.usage);
+  return out;
+}
+
+ReplicaUsage from_agent(const agent::ReplicaUsage& replica) {
+  return {VolumeId{replica.volume()}, PoolId{replica.pool()}, replica.size_blocks(),
+          from_agent(replica.usage())};
 }
 
 agent::AttachedVolume to_agent(const AttachedVolume& volume) {

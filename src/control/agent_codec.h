@@ -13,6 +13,8 @@ agent::Usage to_agent(const UsageInfo& usage);
 UsageInfo from_agent(const agent::Usage& usage);
 agent::LocalReplica to_agent(const LocalReplica& replica);
 LocalReplica from_agent(const agent::LocalReplica& replica);
+agent::ReplicaUsage to_agent(const ReplicaUsage& replica);
+ReplicaUsage from_agent(const agent::ReplicaUsage& replica);
 agent::AttachedVolume to_agent(const AttachedVolume& volume);
 AttachedVolume from_agent(const agent::AttachedVolume& volume);
 agent::Runtime to_agent(VolumeId volume, const VolumeRuntime& runtime);

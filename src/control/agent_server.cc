@@ -28,6 +28,17 @@ Outcome<> list_replicas(ReplicaPort& port, Response& response) {
   return {};
 }
 
+Outcome<> usage(const agent::OfVolumes& body, ReplicaPort& port, Response& response) {
+  std::vector<VolumeId> volumes;
+  for (uint64_t volume : body.volumes()) volumes.push_back(VolumeId{volume});
+  OUTCOME_ASSIGN(auto replicas, port.usage(volumes));
+  response.mutable_usages();  // an answer, also when there is none
+  for (const auto& replica : replicas) {
+    *response.mutable_usages()->add_replicas() = to_agent(replica);
+  }
+  return {};
+}
+
 Outcome<> attach(const agent::Attach& body, AttachPort& port, Response& response) {
   AttachOptions options;
   options.frontend =
@@ -132,6 +143,25 @@ Outcome<> mounts(const std::string& device, MountPort& port, Response& response)
   return {};
 }
 
+Outcome<> grow_file_system(const std::string& device, MountPort& port, Response& response) {
+  OUTCOME_ASSIGN(Growth growth, port.grow_file_system(device));
+  response.mutable_growth()->set_grown(growth.grown);
+  response.mutable_growth()->set_why_not(growth.why_not);
+  return {};
+}
+
+Outcome<> serve_mounts(const Request& request, NodeHandle& node, Response& response) {
+  switch (request.request_case()) {
+    case Request::kMount: return mount(request.mount(), node.mounts(), response);
+    case Request::kUnmount:
+      return node.mounts().unmount(request.unmount().device(), request.unmount().path());
+    case Request::kMounts: return mounts(request.mounts().device(), node.mounts(), response);
+    case Request::kGrowFileSystem:
+      return grow_file_system(request.grow_file_system().device(), node.mounts(), response);
+    default: return serve_volumes(request, node.ports());
+  }
+}
+
 Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
   NodePorts ports = node.ports();
   switch (request.request_case()) {
@@ -143,6 +173,7 @@ Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
       return ports.replicas.set_spec(VolumeId{request.set_spec().volume()},
                                      request.set_spec().spec());
     case Request::kListReplicas: return list_replicas(ports.replicas, response);
+    case Request::kUsage: return usage(request.usage(), ports.replicas, response);
     case Request::kAttach: return attach(request.attach(), ports.attach, response);
     case Request::kDetach:
       return ports.attach.detach(VolumeId{request.detach().volume()}, request.detach().force());
@@ -156,11 +187,7 @@ Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
     case Request::kCreatePool: return create_pool(request.create_pool(), ports.pools, response);
     case Request::kRemovePool: return ports.pools.remove(PoolId{request.remove_pool().pool()});
     case Request::kListPools: return list_pools(ports.pools, response);
-    case Request::kMount: return mount(request.mount(), node.mounts(), response);
-    case Request::kUnmount:
-      return node.mounts().unmount(request.unmount().device(), request.unmount().path());
-    case Request::kMounts: return mounts(request.mounts().device(), node.mounts(), response);
-    default: return serve_volumes(request, ports);
+    default: return serve_mounts(request, node, response);
   }
 }
 

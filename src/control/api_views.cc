@@ -109,6 +109,10 @@ api::Volume to_api(const VolumeView& volume, const Topology& topology) {
   out.set_last_attached_unix_ms(static_cast<int64_t>(spec.attached_unix_ms()));
   out.set_clean(volume.record.clean);
   for (uint64_t node : spec.hint_nodes()) out.add_nodes_hint(topology.name(NodeId{node}));
+  if (spec.fs_to_grow()) {
+    out.set_fs_growth(fmt::format(
+        "smaller than the volume: it grows at the next `cleat host mount {}`", spec.name()));
+  }
   return out;
 }
 
@@ -198,8 +202,7 @@ api::Pool to_api(const meta::Pool& pool, const Topology& topology) {
     out.set_state(api::POOL_STATE_FAILED);
   } else if (pool.free_bytes() < kPoolReserveBytes) {
     out.set_state(api::POOL_STATE_FULL);
-    if (pool.problem().empty())
-      out.set_problem("the pool is full: writes that need space wait or fail");
+    if (pool.problem().empty()) out.set_problem("the pool is full: writes that need space fail");
   } else {
     out.set_state(api::POOL_STATE_ONLINE);
   }

@@ -64,6 +64,9 @@ Runtimes ClusterManager::ask_nodes(const ClusterView& view) {
     auto runtimes = (*node)->ports().inspect.runtimes();
     if (!runtimes) continue;
     for (auto& [volume, runtime] : *runtimes) out[volume] = std::move(runtime);
+    for (const auto& [volume, known] : view.volumes) {
+      if (known.record.primary == id) out.try_emplace(volume);  // not open there
+    }
   }
   return out;
 }

@@ -55,6 +55,19 @@ TEST_F(ClusterTest, SaysWhatIsDegradedWhyAndWhatIsDone) {
   EXPECT_EQ(volume->resync().to_node(), "n2");
 }
 
+TEST_F(ClusterTest, AnAttachedVolumeWithoutADeviceIsSaid) {
+  VolumeId id = create("data1", 2);
+  ASSERT_TRUE(attach("data1", "n2"));
+  EXPECT_EQ(cluster.status()->findings_size(), 0);
+  state(2).attached.erase(id);  // the node started anew
+  auto status = cluster.status();
+  EXPECT_NE(finding(*status, "attached on n2, but has no device there"), nullptr);
+  ASSERT_TRUE(attach("data1", "n2"));
+  EXPECT_EQ(cluster.status()->findings_size(), 0);
+  state(2).attached.erase(id);
+  EXPECT_TRUE(attach("data1", "n3")) << "nobody serves it";
+}
+
 TEST_F(ClusterTest, AnOfflinePrimaryAndAFullPoolAreSaid) {
   create("data1", 2);
   ASSERT_TRUE(attach("data1", "n2"));
@@ -253,6 +266,71 @@ TEST_F(PresenceTest, RegistersAndPublishesItsPools) {
   EXPECT_EQ(topology->pools.at(PoolId{101}).capacity_bytes(), 100 * kGiB);
   store.advance(10s);
   EXPECT_TRUE(Topology::load(context)->alive(NodeId{1}));
+}
+
+TEST_F(ClusterTest, PoolsShowWhatTheyHoldThemselves) {
+  VolumeId id = create("data1", 2);
+  auto show = [&](uint64_t node) {
+    auto listed = pools.list({});
+    EXPECT_TRUE(listed) << listed.error().message;
+    for (const auto& pool : listed->pools()) {
+      if (pool.id() == Keys::text(100 + node)) return pool;
+    }
+    return v1::Pool{};
+  };
+  EXPECT_EQ(show(1).replica_count(), 1U);
+  EXPECT_EQ(show(1).reclaimable_bytes(), 1024U);
+  state(1).pools[PoolId{101}].used_bytes = 4711;  // less than is worth a write to etcd
+  EXPECT_EQ(show(1).capacity().used_bytes(), 4711U);
+
+  // What etcd knows nothing of is held all the same.
+  ASSERT_TRUE(store.commit(Txn{}.erase(keys.spec(id)).erase(keys.record(id))));
+  EXPECT_EQ(show(1).replica_count(), 1U);
+  v1::InspectPoolRequest in;
+  in.set_pool("101");
+  auto inspected = pools.inspect(in);
+  ASSERT_TRUE(inspected) << inspected.error().message;
+  EXPECT_EQ(inspected->capacity().used_bytes(), 4711U);
+  ASSERT_EQ(inspected->replicas_size(), 1);
+  EXPECT_EQ(inspected->replicas(0).volume_id(), Keys::text(id.value));
+  EXPECT_EQ(inspected->replicas(0).volume(), "");
+
+  state(1).down = true;
+  EXPECT_NE(show(1).problem().find("not exact"), std::string::npos);
+  EXPECT_EQ(show(2).problem(), "");
+}
+
+TEST_F(PresenceTest, APoolThatItsNodeDoesNotKnowHasFailed) {
+  const auto kept = state(1).pools[PoolId{101}];
+  state(1).pools.clear();
+  ASSERT_TRUE(presence.run_once()) << presence.problem();
+  auto pool = Topology::load(context)->pools.at(PoolId{101});
+  EXPECT_TRUE(pool.failed());
+  EXPECT_NE(pool.problem().find("no such pool"), std::string::npos);
+  EXPECT_FALSE(Topology::load(context)->pools.at(PoolId{102}).failed()) << "another node's";
+  state(1).pools[PoolId{101}] = kept;
+  ASSERT_TRUE(presence.run_once());
+  EXPECT_FALSE(Topology::load(context)->pools.at(PoolId{101}).failed());
+}
+
+TEST_F(PresenceTest, ExportsItsNbdVolumesAgain) {
+  VolumeId exported = create("exported");
+  VolumeId device = create("device");
+  v1::AttachRequest nbd;
+  nbd.set_volume("exported");
+  nbd.set_frontend(v1::FRONTEND_NBD);
+  ASSERT_TRUE(hosts.attach(nbd));
+  ASSERT_TRUE(attach("device", "n1"));
+  state(1).attached.clear();  // cleatd was killed
+  state(1).volume_call_fails = Code::kUnreachable;
+  ASSERT_TRUE(presence.run_once()) << presence.problem();
+  EXPECT_FALSE(state(1).attached.contains(exported));
+  ASSERT_TRUE(presence.run_once());
+  EXPECT_TRUE(state(1).attached.contains(exported)) << "tried again";
+  EXPECT_FALSE(state(1).attached.contains(device)) << "the keeper knows of devices";
+  state(1).attached.clear();
+  ASSERT_TRUE(presence.run_once());
+  EXPECT_TRUE(state(1).attached.empty()) << "once: what was detached later stays so";
 }
 
 TEST_F(PresenceTest, ASecondNodeOfTheSameNameIsRefused) {

@@ -101,8 +101,8 @@ class Finder {
     add(v1::HEALTH_DEGRADED, fmt::format("Pool {} is {:.0f} % full", label, used * 100),
         fmt::format("{} of {} are free", format_size(std::max(pool.free_bytes(), kBlockSize)),
                     format_size(pool.capacity_bytes())),
-        "Add a pool, or delete snapshots or volumes; when it is full, writes to new places wait or "
-        "fail")
+        "Delete snapshots or volumes, or move replicas away (`cleat volume ha-update`); when it is "
+        "full, writes to new places fail")
         .set_pool(label);
   }
 
@@ -163,6 +163,15 @@ class Finder {
           fmt::format("To use it elsewhere: `cleat host attach --force {}` there", name));
       out.set_volume(name);
       out.set_node(node);
+      return;
+    }
+    if (volume.attached() && runtime != runtimes_.end() && !runtime->second.attached) {
+      const std::string node = view_.topology.name(volume.record.primary);
+      add(v1::HEALTH_DOWN,
+          fmt::format("Volume {} is attached on {}, but has no device there", name, node),
+          "cleatd there is about to make it, or the device was lost when the node started anew",
+          fmt::format("If it stays so: `cleat host attach {}`, there or on another node", name))
+          .set_volume(name);
       return;
     }
     const uint32_t usable = usable_count(volume, view_.topology);

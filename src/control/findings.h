@@ -12,8 +12,8 @@
 
 namespace cleat::control {
 
-using Runtimes =
-    std::map<VolumeId, VolumeRuntime>;  // of the open volumes, as far as nodes answered
+// Of the volumes that have a primary, as far as those nodes answered.
+using Runtimes = std::map<VolumeId, VolumeRuntime>;
 
 // Worst first.
 std::vector<v1::Finding> find_problems(const ControlContext& context, const ClusterView& view,

@@ -63,15 +63,51 @@ Outcome<> HostManager::set_attachment(VolumeId volume, const meta::Attachment* a
   return {};
 }
 
-// An attach whose answer was lost may have happened: then the intent stays.
-void HostManager::take_back(const VolumeView& before, const Failure& why) {
+// Says who attaches, before the device exists: a volume that has one is never taken for one that is
+// only healed. kConflict when somebody else attached, detached or deleted it meanwhile.
+Outcome<> HostManager::claim(const VolumeView& volume, const meta::Attachment& intent) {
+  meta::VolumeSpec spec = volume.spec;
+  *spec.mutable_attachment() = intent;
+  spec.set_attached_unix_ms(context_.now_unix_ms());
+  const std::string key = context_.keys.spec(volume.id());
+  auto done =
+      context_.store.commit(Txn{}
+                                .require(key, volume.spec_revision)
+                                .require(context_.keys.record(volume.id()), volume.record_revision)
+                                .put(key, spec.SerializeAsString()));
+  if (done || done.error().code != Code::kConflict) {
+    OUTCOME_TRY(done);
+    return {};
+  }
+  return failure(Code::kConflict, "volume {} is changed by others all the time: try again",
+                 volume.spec.name());
+}
+
+// An attach whose answer was lost may have happened: then the intent stays. Another one's that came
+// after ours stays as well.
+void HostManager::take_back(const VolumeView& before, const meta::Attachment& intent,
+                            const Failure& why) {
   if (why.code == Code::kUnreachable || why.code == Code::kTimedOut) return;
-  auto done = set_attachment(before.id(),
-                             before.spec.has_attachment() ? &before.spec.attachment() : nullptr);
+  const std::string written = intent.SerializeAsString();
+  auto done =
+      update<meta::VolumeSpec>(context_.store, context_.keys.spec(before.id()), [&](auto& spec) {
+        if (spec.attachment().SerializeAsString() != written) return false;
+        spec.clear_attachment();
+        if (before.spec.has_attachment()) *spec.mutable_attachment() = before.spec.attachment();
+        return true;
+      });
   if (!done) LOG_INFO("volume {}: {}", before.spec.name(), done.error().message);
 }
 
 Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request) {
+  constexpr int kTries = 8;
+  for (int i = 1;; ++i) {
+    auto attached = attach_once(request);
+    if (attached || attached.error().code != Code::kConflict || i == kTries) return attached;
+  }
+}
+
+Outcome<v1::AttachResponse> HostManager::attach_once(const v1::AttachRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
@@ -90,16 +126,14 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
     OUTCOME_ASSIGN(options.take_over, may_take_over(volume, topology, request.force()));
   }
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  // Written before the device exists: a volume that has one is never taken for one that is only
-  // healed.
   meta::Attachment attachment;
   attachment.set_node(node.value);
   attachment.set_frontend(static_cast<uint32_t>(options.frontend));
   if (volume.attached() && volume.record.primary == node) attachment = volume.spec.attachment();
-  OUTCOME_TRY(set_attachment(volume.id(), &attachment));
+  OUTCOME_TRY(claim(volume, attachment));
   auto attached = handle->ports().attach.attach(volume.id(), options);
   if (!attached) {
-    take_back(volume, attached.error());
+    take_back(volume, attachment, attached.error());
     return tl::unexpected(attached.error());
   }
   attachment.set_frontend(static_cast<uint32_t>(attached->frontend));
@@ -115,6 +149,28 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
   out.set_epoch(volume.record.epoch.value);
   out.set_data_local(shown.data_local());
   return out;
+}
+
+// After a detach of what `before` shows. What was attached anew since (at a higher epoch) stays.
+Outcome<> HostManager::forget_attachment(const VolumeView& before) {
+  constexpr int kTries = 16;
+  for (int i = 0; i < kTries; ++i) {
+    OUTCOME_ASSIGN(VolumeView now, load_volume(context_, before.id()));
+    const bool same = now.record.epoch == before.record.epoch &&
+                      now.spec.attachment().node() == before.record.primary.value;
+    if (!now.spec.has_attachment() || !same) return {};
+    now.spec.clear_attachment();
+    const std::string key = context_.keys.spec(now.id());
+    auto done =
+        context_.store.commit(Txn{}
+                                  .require(key, now.spec_revision)
+                                  .require(context_.keys.record(now.id()), now.record_revision)
+                                  .put(key, now.spec.SerializeAsString()));
+    if (done) return {};
+    if (done.error().code != Code::kConflict) return tl::unexpected(done.error());
+  }
+  return failure(Code::kConflict, "volume {} is changed by others all the time: try again",
+                 before.spec.name());
 }
 
 Outcome<> HostManager::detach(const v1::DetachRequest& request) {
@@ -147,7 +203,20 @@ Outcome<> HostManager::detach(const v1::DetachRequest& request) {
     }
   }
   OUTCOME_TRY(node->ports().attach.detach(volume.id(), request.force()));
-  return set_attachment(volume.id(), nullptr);
+  return forget_attachment(volume);
+}
+
+// A first mount of the device has grown the file system; if it was mounted already, it may not
+// grow.
+Outcome<> HostManager::grew(const VolumeView& volume, NodeHandle& node) {
+  OUTCOME_ASSIGN(Growth growth, node.mounts().grow_file_system(volume.spec.attachment().device()));
+  if (!growth.grown) return {};
+  OUTCOME_TRY(
+      update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
+        spec.set_fs_to_grow(false);
+        return true;
+      }));
+  return {};
 }
 
 Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
@@ -179,6 +248,7 @@ Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
   if (request.read_only()) info.options.push_back("ro");
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
   OUTCOME_ASSIGN(MountInfo mounted, handle->mounts().mount(info));
+  if (volume.spec.fs_to_grow() && !request.read_only()) OUTCOME_TRY(grew(volume, *handle));
   v1::MountResponse out;
   out.set_device(mounted.device);
   out.set_path(mounted.path);

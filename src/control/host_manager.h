@@ -22,7 +22,11 @@ class HostManager {
   // Whether the volume may be taken from the node that the record names.
   Outcome<bool> may_take_over(const VolumeView& volume, const Topology& topology, bool force);
   Outcome<> set_attachment(VolumeId volume, const meta::Attachment* attachment);
-  void take_back(const VolumeView& before, const Failure& why);
+  Outcome<> grew(const VolumeView& volume, NodeHandle& node);
+  Outcome<v1::AttachResponse> attach_once(const v1::AttachRequest& request);
+  Outcome<> forget_attachment(const VolumeView& before);
+  Outcome<> claim(const VolumeView& volume, const meta::Attachment& intent);
+  void take_back(const VolumeView& before, const meta::Attachment& intent, const Failure& why);
   const ControlContext& context_;
 };
 

@@ -21,6 +21,27 @@ TEST_F(HostTest, AttachIsRepeatableAndRefusedElsewhere) {
       << "n1 serves it: force is no help";
 }
 
+TEST_F(HostTest, OfTwoAttachesAtOnceOneWinsAndIsNotTakenBackByTheOther) {
+  create("data1");
+  state(2).before_attach = [&] { ASSERT_TRUE(attach("data1", "n1")); };
+  EXPECT_EQ(attach("data1", "n2").error().code, Code::kBusy);
+  EXPECT_EQ(inspect("data1").state(), v1::VOLUME_STATE_ATTACHED);
+  EXPECT_EQ(inspect("data1").attachment().node(), "n1");
+  EXPECT_EQ(remove("data1").error().code, Code::kBusy);
+}
+
+TEST_F(HostTest, AnAttachThatFollowsADetachAtOnceIsNotForgottenByIt) {
+  create("data1");
+  ASSERT_TRUE(attach("data1", "n1"));
+  for (const char* next : {"n2", "n2", "n1"}) {
+    const int from = inspect("data1").attachment().node() == "n1" ? 1 : 2;
+    state(from).after_detach = [&] { ASSERT_TRUE(attach("data1", next)); };
+    ASSERT_TRUE(detach("data1"));
+    EXPECT_EQ(inspect("data1").attachment().node(), next);
+    EXPECT_EQ(inspect("data1").state(), v1::VOLUME_STATE_ATTACHED);
+  }
+}
+
 TEST_F(HostTest, AFailedAttachLeavesTheVolumeDetached) {
   VolumeId id = create("data1");
   state(1).volume_call_fails = Code::kIoError;
@@ -89,6 +110,38 @@ TEST_F(HostTest, MountNeedsADeviceHere) {
   nbd.set_frontend(v1::FRONTEND_NBD);
   ASSERT_EQ(hosts.attach(nbd)->attachment().uri(), "nbd+unix:///data1");
   EXPECT_EQ(hosts.mount(mount).error().code, Code::kUnsupported);
+}
+
+TEST_F(HostTest, AGrownVolumesFileSystemGrowsNowOrAtTheNextMount) {
+  create("data1");
+  v1::ResizeVolumeRequest resize;
+  resize.set_volume("data1");
+  auto resized = [&](uint64_t gib) {
+    resize.set_size_bytes(gib * kGiB);
+    auto out = volumes.resize(resize);
+    EXPECT_TRUE(out) << out.error().message;
+    return out->fs_growth();
+  };
+  EXPECT_NE(resized(20).find("next `cleat host mount data1`"), std::string::npos);
+  EXPECT_FALSE(inspect("data1").fs_growth().empty());
+
+  ASSERT_TRUE(attach("data1", "n2"));
+  v1::MountRequest mount;
+  mount.set_volume("data1");
+  mount.set_node("n2");
+  mount.set_path("/mnt/x");
+  ASSERT_TRUE(hosts.mount(mount));
+  EXPECT_EQ(inspect("data1").fs_growth(), "");
+  EXPECT_EQ(resized(30), "") << "it is mounted, so it grows now";
+
+  state(2).growth_refused = "the kernel refuses";
+  EXPECT_NE(resized(40).find("(the kernel refuses)"), std::string::npos);
+  mount.set_path("/mnt/y");
+  ASSERT_TRUE(hosts.mount(mount));
+  EXPECT_FALSE(inspect("data1").fs_growth().empty()) << "a second mount of it grows nothing";
+  state(2).growth_refused.clear();
+  EXPECT_EQ(resized(40), "") << "a repeated resize grows what is behind";
+  EXPECT_EQ(inspect("data1").fs_growth(), "");
 }
 
 TEST_F(HostTest, AMaintenanceNodeTakesNoAttach) {

@@ -22,10 +22,16 @@ struct MountInfo {
   bool formatted = false;
 };
 
+struct Growth {
+  bool grown = false;
+  std::string why_not;  // in words: not mounted, or what the kernel said
+};
+
 class MountPort {
  public:
   virtual ~MountPort() = default;
-  // Makes the file system only on a device that is blank, checks an existing one, mounts it.
+  // Makes the file system only on a device that is blank, checks an existing one, grows it to the
+  // device's size unless it is mounted read-only, mounts it.
   // Mounted there already: success. kBusy: something else is mounted at the path. kCorrupt: the
   // check found damage that it could not repair by itself. kInvalidArgument: unknown file system,
   // path not absolute.
@@ -34,6 +40,9 @@ class MountPort {
   virtual Outcome<> unmount(const std::string& device, const std::string& path) = 0;
   // Where the device is mounted on this node.
   virtual Outcome<std::vector<std::string>> mounts(const std::string& device) = 0;
+  // Grows the mounted file system to the device's size; nothing to grow is success. ext4 can't grow
+  // while it is mounted where root lacks CAP_SYS_RESOURCE.
+  virtual Outcome<Growth> grow_file_system(const std::string& device) = 0;
 };
 
 }  // namespace cleat::control

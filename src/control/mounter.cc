@@ -1,32 +1,26 @@
 #include "control/mounter.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "common/buffer.h"
 #include "common/log.h"
-#include "control/child_process.h"
+#include "control/file_system.h"
 
 namespace cleat::control {
 namespace {
 
-constexpr Duration kMakeTimeout = 600s;
-constexpr Duration kCheckTimeout = std::chrono::hours{2};
 constexpr Duration kMountTimeout = 120s;
-constexpr size_t kBlankProbeBytes = 1 << 20;
 
 struct MountLine {
   std::string device_number;  // "7:3"
   std::string path;
+  std::string fs;
 };
 
 std::string unescape(const std::string& text) {
@@ -47,8 +41,13 @@ std::vector<MountLine> read_mounts() {
   std::vector<MountLine> out;
   for (std::string line; std::getline(file, line);) {
     std::istringstream fields(line);
-    std::string id, parent, number, root, path;
-    if (fields >> id >> parent >> number >> root >> path) out.push_back({number, unescape(path)});
+    std::string id, parent, number, root, path, word;
+    if (!(fields >> id >> parent >> number >> root >> path)) continue;
+    while (fields >> word && word != "-") {  // optional fields
+    }
+    std::string fs;
+    fields >> fs;
+    out.push_back({number, unescape(path), fs});
   }
   return out;
 }
@@ -64,76 +63,36 @@ Outcome<std::string> device_number(const std::string& device) {
   return fmt::format("{}:{}", major(status.st_rdev), minor(status.st_rdev));
 }
 
-Outcome<std::string> run(const std::vector<std::string>& argv, Duration timeout, int exit_max,
-                         Code code, const std::string& doing) {
-  OUTCOME_ASSIGN(CommandResult result, run_command(argv, timeout));
-  if (result.exit_code <= exit_max) return result.output;
-  std::string last = result.output;
-  while (last.ends_with('\n')) last.pop_back();
-  return failure(code, "{} failed: {}", doing,
-                 last.substr(last.size() > 400 ? last.size() - 400 : 0));
+// A file system that does not grow can be used as it is, so that is no reason to fail the mount.
+Outcome<> grow_ext4(const std::string& device) {
+  OUTCOME_ASSIGN(bool smaller, is_smaller_than_device("ext4", device));
+  if (!smaller) return {};
+  auto grown = grow_unmounted(device);
+  if (grown) return {};
+  LOG_WARN("{}", grown.error().message);
+  return check_file_system("ext4", device);
 }
 
-Outcome<bool> is_blank(const std::string& device) {
-  int fd = ::open(device.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return failure(Code::kIoError, "cannot open {}: {}", device, ::strerror(errno));
-  AlignedBuffer buffer(kBlankProbeBytes);
-  ssize_t got = ::pread(fd, buffer.data(), buffer.size(), 0);
-  int error = errno;
-  ::close(fd);
-  if (got <= 0) return failure(Code::kIoError, "cannot read {}: {}", device, ::strerror(error));
-  return std::all_of(buffer.data(), buffer.data() + got,
-                     [](std::byte b) { return b == std::byte{0}; });
-}
-
-// The file system on the device; empty when there is none that blkid knows.
-Outcome<std::string> probe(const std::string& device) {
-  OUTCOME_ASSIGN(CommandResult result,
-                 run_command({"blkid", "-p", "-o", "value", "-s", "TYPE", device}, kMountTimeout));
-  if (result.exit_code != 0) return std::string{};
-  std::string type = result.output.substr(0, result.output.find('\n'));
-  return type;
-}
-
-Outcome<> make_file_system(const std::string& fs, const std::string& device) {
-  std::vector<std::string> argv;
-  if (fs == "ext4") {
-    argv = {"mkfs.ext4",
-            "-q",
-            "-F",
-            "-b",
-            "4096",
-            "-E",
-            "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
-            device};
-  } else {
-    argv = {"mkfs.xfs", "-q", "-K", device};
-  }
-  LOG_INFO("making {} on {}", fs, device);
-  OUTCOME_TRY(
-      run(argv, kMakeTimeout, 0, Code::kIoError, fmt::format("making {} on {}", fs, device)));
+Outcome<> grow_xfs(const std::string& device, const std::string& path) {
+  OUTCOME_ASSIGN(bool smaller, is_smaller_than_device("xfs", device));
+  if (!smaller) return {};
+  auto grown = grow_mounted("xfs", device, path);
+  if (!grown) LOG_WARN("{}", grown.error().message);
   return {};
 }
 
-// ext4: repairs what is safe to repair. xfs replays its log at the mount and has no such check.
-Outcome<> check_file_system(const std::string& fs, const std::string& device) {
-  if (fs != "ext4") return {};
-  constexpr int kRepaired = 1;
-  auto checked = run({"e2fsck", "-p", device}, kCheckTimeout, kRepaired, Code::kCorrupt,
-                     fmt::format("the check of the file system on {}", device));
-  if (checked) return {};
-  return failure(checked.error().code, "{}: look at it with `e2fsck -n {}`",
-                 checked.error().message, device);
+bool is_read_only(const MountRequestInfo& request) {
+  return std::find(request.options.begin(), request.options.end(), "ro") != request.options.end();
 }
 
 Outcome<std::string> prepare(const MountRequestInfo& request, bool& formatted) {
   formatted = false;
-  OUTCOME_ASSIGN(std::string fs, probe(request.device));
-  const bool read_only =
-      std::find(request.options.begin(), request.options.end(), "ro") != request.options.end();
+  OUTCOME_ASSIGN(std::string fs, probe_file_system(request.device));
+  const bool read_only = is_read_only(request);
   if (!fs.empty()) {
-    if (fs != "ext4" && fs != "xfs") return fs;
-    if (!read_only) OUTCOME_TRY(check_file_system(fs, request.device));
+    if (read_only) return fs;
+    OUTCOME_TRY(check_file_system(fs, request.device));
+    if (fs == "ext4") OUTCOME_TRY(grow_ext4(request.device));
     return fs;
   }
   OUTCOME_ASSIGN(bool blank, is_blank(request.device));
@@ -207,9 +166,22 @@ Outcome<MountInfo> Mounter::mount(const MountRequestInfo& request) {
   for (const auto& option : request.options) options += (options.empty() ? "" : ",") + option;
   if (!options.empty()) argv.insert(argv.end(), {"-o", options});
   argv.insert(argv.end(), {request.device, path});
-  OUTCOME_TRY(run(argv, kMountTimeout, 0, Code::kIoError,
-                  fmt::format("mounting {} at {}", request.device, path)));
+  OUTCOME_TRY(run_program(argv, kMountTimeout, 0, Code::kIoError,
+                          fmt::format("mounting {} at {}", request.device, path)));
+  if (out.fs == "xfs" && !is_read_only(request)) OUTCOME_TRY(grow_xfs(request.device, path));
   return out;
+}
+
+Outcome<Growth> Mounter::grow_file_system(const std::string& device) {
+  std::lock_guard lock(mutex_);
+  OUTCOME_ASSIGN(std::string number, device_number(device));
+  for (const auto& line : read_mounts()) {
+    if (line.device_number != number) continue;
+    auto grown = grow_mounted(line.fs, device, line.path);
+    if (grown) return Growth{true, {}};
+    return Growth{false, grown.error().message};
+  }
+  return Growth{false, "it is not mounted"};
 }
 
 Outcome<> Mounter::unmount(const std::string& device, const std::string& path) {
@@ -217,8 +189,8 @@ Outcome<> Mounter::unmount(const std::string& device, const std::string& path) {
   OUTCOME_ASSIGN(auto paths, mounts(device));
   for (const auto& mounted : paths) {
     if (!path.empty() && mounted != path) continue;
-    OUTCOME_TRY(run({"umount", mounted}, kMountTimeout, 0, Code::kBusy,
-                    fmt::format("unmounting {}", mounted)));
+    OUTCOME_TRY(run_program({"umount", mounted}, kMountTimeout, 0, Code::kBusy,
+                            fmt::format("unmounting {}", mounted)));
   }
   return {};
 }

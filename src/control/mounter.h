@@ -1,5 +1,4 @@
-// MountPort of this node, by the system's programs: blkid, mkfs.ext4, mkfs.xfs, e2fsck, mount,
-// umount.
+// MountPort of this node, by the system's programs: mount, umount, and those of file_system.h.
 //
 // Threading: any thread; one operation at a time (a lock), so two mounts can't both make a file
 // system.
@@ -16,6 +15,7 @@ class Mounter final : public MountPort {
   Outcome<MountInfo> mount(const MountRequestInfo& request) override;
   Outcome<> unmount(const std::string& device, const std::string& path) override;
   Outcome<std::vector<std::string>> mounts(const std::string& device) override;
+  Outcome<Growth> grow_file_system(const std::string& device) override;
 
  private:
   std::mutex mutex_;

@@ -27,6 +27,15 @@ class MounterTest : public ::testing::Test {
     auto detached = run_command({"losetup", "--detach", device}, 10s);
     EXPECT_TRUE(detached && detached->exit_code == 0);
   }
+  void wipe() {
+    std::filesystem::resize_file(file, 0);
+    std::filesystem::resize_file(file, 320 << 20);
+  }
+  bool resize_device(uint64_t bytes) {
+    std::filesystem::resize_file(file, bytes);
+    auto told = run_command({"losetup", "--set-capacity", device}, 10s);
+    return told && told->exit_code == 0;
+  }
   MountRequestInfo request(const std::string& fs) { return {device, path, fs, {}}; }
 
   TestDirectory directory;
@@ -38,8 +47,7 @@ class MounterTest : public ::testing::Test {
 
 TEST_F(MounterTest, ABlankDeviceIsFormattedOnceAndItsFilesStay) {
   for (const char* fs : {"ext4", "xfs"}) {
-    std::filesystem::resize_file(file, 0);
-    std::filesystem::resize_file(file, 320 << 20);
+    wipe();
     auto first = mounter.mount(request(fs));
     ASSERT_TRUE(first) << first.error().message;
     EXPECT_TRUE(first->formatted);
@@ -53,6 +61,50 @@ TEST_F(MounterTest, ABlankDeviceIsFormattedOnceAndItsFilesStay) {
     auto second = mounter.mount(request(fs));
     ASSERT_TRUE(second) << second.error().message;
     EXPECT_FALSE(second->formatted);
+    EXPECT_TRUE(std::filesystem::exists(path + "/hello"));
+    ASSERT_TRUE(mounter.unmount(device, ""));
+  }
+}
+
+TEST_F(MounterTest, AFileSystemGrowsWithItsDevice) {
+  for (const char* fs : {"ext4", "xfs"}) {
+    ASSERT_TRUE(resize_device(320 << 20));
+    wipe();
+    EXPECT_FALSE(mounter.grow_file_system(device)->grown) << "it is not mounted";
+    ASSERT_TRUE(mounter.mount(request(fs)));
+    std::ofstream(path + "/hello") << fs;
+    ASSERT_TRUE(mounter.grow_file_system(device)) << "nothing to grow";
+    ASSERT_TRUE(resize_device(640 << 20));
+    auto growth = mounter.grow_file_system(device);
+    ASSERT_TRUE(growth) << growth.error().message;
+    if (!growth->grown) {  // ext4 where root lacks CAP_SYS_RESOURCE
+      EXPECT_STREQ(fs, "ext4");
+      EXPECT_FALSE(growth->why_not.empty());
+      ASSERT_TRUE(mounter.unmount(device, path));
+      auto again = mounter.mount(request(fs));
+      ASSERT_TRUE(again) << again.error().message;
+    }
+    EXPECT_GT(std::filesystem::space(path).capacity, 560ULL << 20) << fs;
+    EXPECT_TRUE(std::filesystem::exists(path + "/hello"));
+    ASSERT_TRUE(mounter.unmount(device, ""));
+  }
+}
+
+TEST_F(MounterTest, WhatGrewWhileUnmountedIsGrownByTheNextWritableMount) {
+  for (const char* fs : {"ext4", "xfs"}) {
+    ASSERT_TRUE(resize_device(320 << 20));
+    wipe();
+    ASSERT_TRUE(mounter.mount(request(fs)));
+    std::ofstream(path + "/hello") << fs;
+    ASSERT_TRUE(mounter.unmount(device, path));
+    ASSERT_TRUE(resize_device(640 << 20));
+    auto read_only = request(fs);
+    read_only.options = {"ro"};
+    ASSERT_TRUE(mounter.mount(read_only));
+    EXPECT_LT(std::filesystem::space(path).capacity, 400ULL << 20) << fs;
+    ASSERT_TRUE(mounter.unmount(device, path));
+    ASSERT_TRUE(mounter.mount(request(fs)));
+    EXPECT_GT(std::filesystem::space(path).capacity, 560ULL << 20) << fs;
     EXPECT_TRUE(std::filesystem::exists(path + "/hello"));
     ASSERT_TRUE(mounter.unmount(device, ""));
   }

@@ -1,14 +1,12 @@
 #include "control/node_identity.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "common/durable_file.h"
 #include "control/record_codec.h"
 #include "control/typed_store.h"
 
@@ -19,23 +17,6 @@ constexpr uint32_t kLayoutVersion = 1;
 constexpr const char* kHeader = "cleat-node-identity 1";
 
 std::string path_in(const std::string& data_dir) { return data_dir + "/identity"; }
-
-Outcome<> write_durably(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".new";
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  bool good = fd >= 0 &&
-              ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-              ::fsync(fd) == 0;
-  if (fd >= 0) good = ::close(fd) == 0 && good;
-  good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
-  if (!good) return failure(Code::kIoError, "cannot write {}: {}", path, ::strerror(errno));
-  int directory = ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_CLOEXEC);
-  if (directory >= 0) {
-    ::fsync(directory);
-    ::close(directory);
-  }
-  return {};
-}
 
 std::string make_uuid(const ControlContext& context) {
   const uint64_t a = context.random();
@@ -99,9 +80,10 @@ Outcome<NodeIdentity> NodeIdentity::load_or_make(const std::string& data_dir,
 }
 
 Outcome<> NodeIdentity::save(const std::string& data_dir) const {
-  return write_durably(path_in(data_dir),
-                       fmt::format("{}\nnode {}\ncluster {}\nincarnation {}\n", kHeader, node.value,
-                                   cluster_uuid, cluster_incarnation));
+  const std::string text = fmt::format("{}\nnode {}\ncluster {}\nincarnation {}\n", kHeader,
+                                       node.value, cluster_uuid, cluster_incarnation);
+  if (replace_file_durably(path_in(data_dir), text)) return {};
+  return failure(Code::kIoError, "cannot write {}: {}", path_in(data_dir), ::strerror(errno));
 }
 
 Outcome<NodeIdentity> join_cluster(const ControlContext& context, const NodeIdentity& known,

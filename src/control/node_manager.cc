@@ -1,6 +1,7 @@
 #include "control/node_manager.h"
 
 #include <algorithm>
+#include <future>
 
 #include "common/log.h"
 #include "control/api_views.h"
@@ -200,17 +201,66 @@ Outcome<v1::Pool> PoolManager::create(const v1::CreatePoolRequest& request) {
   return to_api(stored, topology);
 }
 
+Outcome<> PoolManager::fill_from_node(const ClusterView& view, NodeId node,
+                                      const std::vector<v1::Pool*>& pools, bool with_replicas) {
+  OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  OUTCOME_ASSIGN(auto held, handle->ports().pools.list());
+  OUTCOME_ASSIGN(auto replicas, handle->ports().replicas.usage({}));
+  for (v1::Pool* pool : pools) {
+    for (const auto& info : held) {
+      if (Keys::text(info.pool.value) != pool->id()) continue;
+      *pool = to_api(to_meta(info, node), view.topology);
+    }
+    for (const auto& replica : replicas) {
+      if (Keys::text(replica.pool.value) != pool->id()) continue;
+      pool->set_replica_count(pool->replica_count() + 1);
+      pool->set_reclaimable_bytes(pool->reclaimable_bytes() + replica.usage.reclaimable_bytes);
+      auto* capacity = pool->mutable_capacity();
+      capacity->set_provisioned_bytes(capacity->provisioned_bytes() +
+                                      replica.size_blocks * kBlockSize);
+      if (!with_replicas) continue;
+      auto* to = pool->add_replicas();
+      auto volume = view.volumes.find(replica.volume);
+      if (volume != view.volumes.end()) to->set_volume(volume->second.spec.name());
+      to->set_volume_id(Keys::text(replica.volume.value));
+      *to->mutable_usage() = to_api(replica.usage);
+    }
+  }
+  return {};
+}
+
+// What the pools themselves hold. Of a node that does not answer: what it published last.
+void PoolManager::fill(const ClusterView& view, NodeId node, const std::vector<v1::Pool*>& pools,
+                       bool with_replicas) {
+  if (pools.empty() || !view.topology.alive(node)) return;
+  auto filled = fill_from_node(view, node, pools, with_replicas);
+  if (filled) return;
+  for (v1::Pool* pool : pools) {
+    pool->set_problem(fmt::format("{}: the figures are not exact", filled.error().message));
+  }
+}
+
 Outcome<v1::ListPoolsResponse> PoolManager::list(const v1::ListPoolsRequest& request) {
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   NodeId only;
   if (!request.node().empty()) {
     OUTCOME_ASSIGN(only, view.topology.resolve(request.node()));
   }
-  v1::ListPoolsResponse out;
+  std::vector<v1::Node> shown;
+  std::vector<std::future<void>> asked;  // all at once: each may take its whole time limit
+  shown.reserve(view.topology.nodes.size());
   for (const auto& [id, node] : view.topology.nodes) {
     if (only.value != 0 && id != only) continue;
-    v1::Node shown = to_api(node, view);
-    for (auto& pool : *shown.mutable_pools()) *out.add_pools() = std::move(pool);
+    v1::Node& to = shown.emplace_back(to_api(node, view));
+    std::vector<v1::Pool*> pools(to.mutable_pools()->pointer_begin(),
+                                 to.mutable_pools()->pointer_end());
+    asked.push_back(std::async(std::launch::async,
+                               [this, &view, id = id, pools] { fill(view, id, pools, false); }));
+  }
+  v1::ListPoolsResponse out;
+  for (size_t i = 0; i < shown.size(); ++i) {
+    asked[i].get();
+    for (auto& pool : *shown[i].mutable_pools()) *out.add_pools() = std::move(pool);
   }
   return out;
 }
@@ -218,24 +268,9 @@ Outcome<v1::ListPoolsResponse> PoolManager::list(const v1::ListPoolsRequest& req
 Outcome<v1::Pool> PoolManager::inspect(const v1::InspectPoolRequest& request) {
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   OUTCOME_ASSIGN(PoolId id, resolve(request.pool(), view.topology));
-  const meta::Pool& pool = view.topology.pools.at(id);
-  v1::Pool out = to_api(pool, view.topology);
-  const NodeId node{pool.node()};
-  if (!view.topology.alive(node)) return out;
-  OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  OUTCOME_ASSIGN(auto replicas, handle->ports().replicas.list());
-  uint64_t reclaimable = 0;
-  for (const auto& replica : replicas) {
-    if (replica.pool != id) continue;
-    auto* to = out.add_replicas();
-    auto volume = view.volumes.find(replica.volume);
-    if (volume != view.volumes.end()) to->set_volume(volume->second.spec.name());
-    to->set_volume_id(Keys::text(replica.volume.value));
-    *to->mutable_usage() = to_api(replica.usage);
-    reclaimable += replica.usage.reclaimable_bytes;
-  }
-  out.set_replica_count(static_cast<uint32_t>(out.replicas_size()));
-  out.set_reclaimable_bytes(reclaimable);
+  const NodeId node{view.topology.pools.at(id).node()};
+  v1::Pool out = to_api(view.topology.pools.at(id), view.topology);
+  fill(view, node, {&out}, true);
   return out;
 }
 

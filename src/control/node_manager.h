@@ -33,6 +33,10 @@ class PoolManager {
 
  private:
   Outcome<PoolId> resolve(const std::string& id_or_path, const Topology& topology) const;
+  Outcome<> fill_from_node(const ClusterView& view, NodeId node,
+                           const std::vector<v1::Pool*>& pools, bool with_replicas);
+  void fill(const ClusterView& view, NodeId node, const std::vector<v1::Pool*>& pools,
+            bool with_replicas);
   const ControlContext& context_;
 };
 

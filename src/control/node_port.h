@@ -40,6 +40,9 @@ class ReplicaPort {
   virtual Outcome<> set_spec(VolumeId volume, const std::string& spec) = 0;
   // Everything the catalogs of all pools hold.
   virtual Outcome<std::vector<LocalReplica>> list() = 0;
+  // Exact, of the replicas of these volumes; of all when none is named. Not for the background: it
+  // looks at each extent of a replica that has snapshots.
+  virtual Outcome<std::vector<ReplicaUsage>> usage(const std::vector<VolumeId>& volumes) = 0;
 };
 
 // Devices of this node.

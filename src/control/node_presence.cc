@@ -77,6 +77,7 @@ Outcome<> NodePresence::run_once() {
   if (!joined()) done = join();
   if (done) done = keep_lease();
   if (done) done = publish_pools();
+  if (done && !exports_resumed_) exports_resumed_ = resume_exports();
   if (done && periods_++ % options_.housekeeping_every == 0) done = keep_house();
   std::lock_guard lock(mutex_);
   const std::string problem = done ? std::string{} : done.error().message;
@@ -157,21 +158,59 @@ Outcome<> NodePresence::keep_lease() {
   return {};
 }
 
+// The metadata first: a pool that is deleted meanwhile is not published again.
 Outcome<> NodePresence::publish_pools() {
-  OUTCOME_ASSIGN(auto pools, ports_.pools.list());
   OUTCOME_ASSIGN(auto known, load_all<meta::Pool>(context_.store, context_.keys.pools()));
-  for (const auto& pool : pools) {
-    meta::Pool now = to_meta(pool, context_.self);
-    auto before = std::find_if(known.begin(), known.end(),
-                               [&](const auto& entry) { return entry.value.id() == now.id(); });
-    if (before != known.end()) {
-      now.set_created_unix_ms(before->value.created_unix_ms());
-      if (!worth_publishing(before->value, now)) continue;
+  OUTCOME_ASSIGN(auto pools, ports_.pools.list());
+  std::map<uint64_t, meta::Pool> now;
+  for (const auto& pool : pools) now[pool.pool.value] = to_meta(pool, context_.self);
+  for (const auto& entry : known) {
+    const meta::Pool& before = entry.value;
+    auto found = now.find(before.id());
+    const bool lost = found == now.end() && before.node() == context_.self.value;
+    if (found == now.end() && !lost) continue;
+    meta::Pool next = before;
+    if (lost) {
+      next.set_failed(true);
+      next.set_problem("its node has no such pool (data_dir/pools.toml)");
+    } else {
+      next = std::move(found->second);
+      next.set_created_unix_ms(before.created_unix_ms());
+      now.erase(found);
     }
+    if (!worth_publishing(before, next)) continue;
+    auto done = context_.store.commit(
+        Txn{}.require(entry.key, entry.revision).put(entry.key, next.SerializeAsString()));
+    if (!done && done.error().code != Code::kConflict) return tl::unexpected(done.error());
+  }
+  for (auto& [id, pool] : now) {
+    pool.set_created_unix_ms(context_.now_unix_ms());
     OUTCOME_TRY(
-        context_.store.commit(Txn{}.put(context_.keys.pool(pool.pool), now.SerializeAsString())));
+        context_.store.commit(Txn{}.put(context_.keys.pool(PoolId{id}), pool.SerializeAsString())));
   }
   return {};
+}
+
+// An NBD export has no keeper that outlives cleatd: its clients connect again, and must find it.
+// False when something that may come back was missing.
+bool NodePresence::resume_exports() {
+  auto view = ClusterView::load(context_);
+  if (!view) return false;
+  bool all = true;
+  for (const auto& [id, volume] : view->volumes) {
+    const bool ours = volume.attached() && volume.record.primary == context_.self;
+    const auto& attachment = volume.spec.attachment();
+    if (!ours || attachment.frontend() != static_cast<uint32_t>(Frontend::kNbd)) continue;
+    AttachOptions options;
+    options.frontend = Frontend::kNbd;
+    options.volume_name = volume.spec.name();
+    auto attached = ports_.attach.attach(id, options);
+    if (attached) continue;
+    LOG_WARN("volume {} is not exported again: {}", volume.spec.name(), attached.error().message);
+    const Code code = attached.error().code;
+    all = all && code != Code::kUnreachable && code != Code::kTimedOut;
+  }
+  return all;
 }
 
 Outcome<> NodePresence::keep_house() {

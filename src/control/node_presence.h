@@ -1,5 +1,6 @@
 // This node in the metadata: joins the cluster (R11), registers, keeps its lease, its pools and its
-// replicas' specs current, and removes replicas that the metadata says are no longer wanted.
+// replicas' specs current, serves again what was exported by NBD here, and removes replicas that
+// the metadata says are no longer wanted.
 //
 // A replica here is only removed when a tombstone names its volume, or when the volume's record
 // exists, is not older than the replica (R11) and does not list it, in two passes one after the
@@ -60,6 +61,7 @@ class NodePresence {
   Outcome<> register_node();
   Outcome<> keep_lease();
   Outcome<> publish_pools();
+  bool resume_exports();
   Outcome<> keep_house();
   struct Wanted {  // by volume
     std::map<uint64_t, std::string> tombstones;
@@ -80,6 +82,7 @@ class NodePresence {
   std::unique_ptr<Lease> lease_;
   std::set<VolumeId> unwanted_;  // in the last pass
   int periods_ = 0;
+  bool exports_resumed_ = false;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -58,6 +58,12 @@ struct LocalReplica {
   uint64_t size_blocks = 0;
   Epoch epoch;
   std::string catalog;  // the bytes of R11 (record_codec.h); empty when none were stored yet
+};
+
+struct ReplicaUsage {
+  VolumeId volume;
+  PoolId pool;
+  uint64_t size_blocks = 0;
   UsageInfo usage;
 };
 

@@ -79,6 +79,16 @@ class RemoteReplicas final : public ReplicaPort {
     for (const auto& replica : response.replicas().replicas()) out.push_back(from_agent(replica));
     return out;
   }
+  Outcome<std::vector<ReplicaUsage>> usage(const std::vector<VolumeId>& volumes) override {
+    agent::NodeRequest request;
+    request.mutable_usage();
+    for (VolumeId volume : volumes) request.mutable_usage()->add_volumes(volume.value);
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().change));
+    std::vector<ReplicaUsage> out;
+    for (const auto& replica : response.usages().replicas()) out.push_back(from_agent(replica));
+    return out;
+  }
 
  private:
   AgentClient& client_;
@@ -269,6 +279,13 @@ class RemoteMounts final : public MountPort {
                    client_.exchange(request, client_.options().quick));
     return std::vector<std::string>(response.paths().paths().begin(),
                                     response.paths().paths().end());
+  }
+  Outcome<Growth> grow_file_system(const std::string& device) override {
+    agent::NodeRequest request;
+    request.mutable_grow_file_system()->set_device(device);
+    OUTCOME_ASSIGN(agent::NodeResponse response,
+                   client_.exchange(request, client_.options().long_work));
+    return Growth{response.growth().grown(), response.growth().why_not()};
   }
 
  private:

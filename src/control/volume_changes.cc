@@ -33,6 +33,18 @@ core::MemberIndex worst_replica(const VolumeView& volume, const Topology& topolo
 
 }  // namespace
 
+// Why the file system of a volume that grew did not follow; empty when it did, or is not ours.
+std::string VolumeManager::grow_file_system(const VolumeView& volume) {
+  const std::string& device = volume.spec.attachment().device();
+  if (volume.spec.fs().empty()) return {};
+  if (!volume.attached() || device.empty()) return "the volume is not mounted";
+  auto node = context_.nodes.node(volume.record.primary);
+  if (!node) return node.error().message;
+  auto growth = (*node)->mounts().grow_file_system(device);
+  if (!growth) return growth.error().message;
+  return growth->why_not;
+}
+
 Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request) {
   OUTCOME_TRY(validate_size(request.size_bytes()));
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
@@ -47,12 +59,20 @@ Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request
     OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, topology));
     OUTCOME_TRY(serving->ports().volumes.resize(volume.id(), blocks));
   }
+  const std::string why_not = grow_file_system(volume);
   OUTCOME_TRY(control::update<meta::VolumeSpec>(
       context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
         spec.set_size_bytes(std::max<uint64_t>(spec.size_bytes(), request.size_bytes()));
+        if (blocks > volume.record.size_blocks || why_not.empty()) {
+          spec.set_fs_to_grow(!why_not.empty());
+        }
         return true;
       }));
-  return show(volume.id());
+  OUTCOME_ASSIGN(v1::Volume out, show(volume.id()));
+  if (!out.fs_growth().empty() && !why_not.empty()) {
+    out.set_fs_growth(fmt::format("{} ({})", out.fs_growth(), why_not));
+  }
+  return out;
 }
 
 Outcome<> VolumeManager::rename(const VolumeView& volume, const std::string& name) {

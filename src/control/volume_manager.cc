@@ -206,13 +206,13 @@ void VolumeManager::fill_from_nodes(const VolumeView& volume, const ClusterView&
     if (record == nullptr || !view.topology.alive(record->node)) continue;
     auto node = context_.nodes.node(record->node);
     if (!node) continue;
-    auto local = (*node)->ports().replicas.list();
+    auto local = (*node)->ports().replicas.usage({volume.id()});
     if (!local) {
       replica.set_reachable(false);
       continue;
     }
     for (const auto& found : *local) {
-      if (found.volume != volume.id()) continue;
+      if (found.pool != record->pool) continue;
       *replica.mutable_usage() = to_api(found.usage);
       if (found.usage.used_bytes >= out.usage().used_bytes())
         *out.mutable_usage() = replica.usage();

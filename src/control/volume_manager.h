@@ -38,6 +38,7 @@ class VolumeManager {
   Outcome<> may_delete(const VolumeView& volume, const ClusterView& view,
                        bool with_snapshots) const;
   Outcome<> stop_healing(const VolumeView& volume, const Topology& topology);
+  std::string grow_file_system(const VolumeView& volume);
   Outcome<> rename(const VolumeView& volume, const std::string& name);
   Outcome<> ha_up(const VolumeView& volume, uint32_t ha, const std::string& node);
   Outcome<> ha_down(const VolumeView& volume, uint32_t ha, const std::string& node);

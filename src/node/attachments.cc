@@ -165,6 +165,8 @@ io::Task<Outcome<>> Attachments::detach(VolumeId volume, bool force) {
   Entry& entry = turn.entry();
   auto gone = co_await withdraw(entry, force);
   if (!gone) co_return gone;
+  if (!entry.device) gone = co_await fuse_.withdraw(volume, force);  // of an earlier process
+  if (!gone) co_return gone;
   if (entry.healing) co_return Outcome<>{};
   auto closed = co_await shut(entry);
   co_return closed;

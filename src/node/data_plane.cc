@@ -9,6 +9,8 @@
 namespace cleat::node {
 namespace {
 
+constexpr Duration kResumeInterval = 500ms;
+
 uint64_t system_random() {
   uint64_t value = 0;
   CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&value), sizeof value) == 1,
@@ -130,20 +132,39 @@ void DataPlane::resume_devices() {
 
 io::Task<void> DataPlane::resume_on_loop() {
   std::vector<FuseDevices::Held> held = co_await fuse_.held();
-  for (const FuseDevices::Held& device : held) {
-    control::AttachOptions options;
-    options.volume_name = device.name;
+  for (const FuseDevices::Held& device : held) group_.spawn(resume(device));
+}
+
+// Its I/O waits in the kernel, so what may come back (etcd, a replica's node) is waited for as R10
+// says. Whoever took the volume over, or a person who detached it, ends that.
+io::Task<void> DataPlane::resume(FuseDevices::Held device) {
+  control::AttachOptions options;
+  options.volume_name = device.name;
+  const TimePoint give_up_at = thread_.loop().now() + options_.io_wait_max;
+  std::string problem;
+  for (;;) {
     auto resumed = co_await attachments_.resume(device.volume, options);
     if (resumed) {
       LOG_INFO("volume {} ({}) is served again at {}", device.volume.value, device.name,
                resumed->device);
-      continue;
+      co_return;
     }
-    LOG_ERROR("volume {} ({}): {}; its device fails now", device.volume.value, device.name,
-              resumed.error().message);
-    auto dropped = co_await fuse_.withdraw(device.volume, true);
-    if (!dropped) LOG_ERROR("{}", dropped.error().message);
+    if (closing_) co_return;  // the next process goes on
+    if (problem != resumed.error().message) {
+      problem = resumed.error().message;
+      LOG_WARN("volume {} ({}): {}", device.volume.value, device.name, problem);
+    }
+    if (!fuse_.is_held(device.volume)) co_return;
+    const Code code = resumed.error().code;
+    const bool may_return =
+        code == Code::kUnreachable || code == Code::kTimedOut || code == Code::kConflict;
+    if (!may_return || thread_.loop().now() >= give_up_at) break;
+    co_await thread_.loop().sleep(kResumeInterval);
+    if (closing_ || !fuse_.is_held(device.volume)) co_return;
   }
+  LOG_ERROR("volume {} ({}): its device fails now", device.volume.value, device.name);
+  auto dropped = co_await fuse_.withdraw(device.volume, true);
+  if (!dropped) LOG_ERROR("{}", dropped.error().message);
 }
 
 }  // namespace cleat::node

@@ -89,8 +89,14 @@ io::Task<Outcome<control::AttachedVolume>> FuseDevices::serve(VolumeId volume, s
   co_return attached;
 }
 
+bool FuseDevices::is_held(VolumeId volume) const {
+  if (served_.contains(volume)) return true;
+  return devices_ && !devices_->waiting_name(volume).empty();
+}
+
 io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
-  if (!devices_) co_return Outcome<>{};
+  if (!is_held(volume)) co_return Outcome<>{};
+  std::string name = devices_->waiting_name(volume);
   auto ended = co_await devices_->detach(volume, force);
   if (!ended) {
     if (ended.error().code == Code::kBusy) {
@@ -101,12 +107,15 @@ io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
     co_return keeper_failure(ended.error(),
                              fmt::format("cannot take down the device of {}", volume.value));
   }
+  std::unique_ptr<Served> served;
   auto found = served_.find(volume);
-  if (found == served_.end()) co_return Outcome<>{};
-  std::unique_ptr<Served> served = std::move(found->second);
-  served_.erase(found);
-  auto unlinked = frontend::remove_device_link(dev_dir_, served->name);
-  if (!unlinked) LOG_WARN("{}/{}: {}", dev_dir_, served->name, to_string(unlinked.error()));
+  if (found != served_.end()) {
+    served = std::move(found->second);
+    served_.erase(found);
+    name = served->name;
+  }
+  auto unlinked = frontend::remove_device_link(dev_dir_, name);
+  if (!unlinked) LOG_WARN("{}/{}: {}", dev_dir_, name, to_string(unlinked.error()));
   co_return Outcome<>{};
 }
 

@@ -27,6 +27,8 @@ class FuseDevices final : public DeviceServer {
     std::string name;
   };
   io::Task<std::vector<Held>> held();
+  // It waits for somebody to serve it, or is served.
+  bool is_held(VolumeId volume) const;
 
   io::Task<control::Outcome<control::AttachedVolume>> serve(VolumeId volume, std::string name,
                                                             engine::BlockDevice& device) override;

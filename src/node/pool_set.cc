@@ -3,10 +3,12 @@
 #include <toml++/toml.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 
+#include "common/durable_file.h"
 #include "common/log.h"
 #include "control/record_codec.h"
 #include "io/mapped_scratch.h"
@@ -72,18 +74,12 @@ control::Outcome<> PoolSet::save() const {
     table.insert(std::to_string(entry->id.value),
                  toml::table{{"path", entry->path}, {"class", entry->pool_class}});
   }
-  std::string fresh = list_path() + ".new";
-  std::ofstream file(fresh);
-  file << table << '\n';
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(fresh, list_path(), error);
-  if (!file || error) {
-    return failure(Code::kIoError,
-                   "cannot write the list of pools {}: is data_dir full or read-only?",
-                   list_path());
-  }
-  return {};
+  std::ostringstream text;
+  text << table << '\n';
+  if (replace_file_durably(list_path(), text.str())) return {};
+  return failure(Code::kIoError,
+                 "cannot write the list of pools {}: {}: is data_dir full or read-only?",
+                 list_path(), strerrordesc_np(errno));
 }
 
 io::Task<control::Outcome<>> PoolSet::open_all() {
@@ -161,7 +157,8 @@ io::Task<control::Outcome<control::PoolInfo>> PoolSet::create(PoolId id,
   format.capacity_bytes = options.size_bytes;
   format.overwrite = options.overwrite;
   format.salt = options_.random();
-  if (std::filesystem::exists(options.path)) {
+  const bool is_new = !std::filesystem::exists(options.path);
+  if (!is_new) {
     disk = io::UringDisk::open(loop_, options.path);
   } else {
     disk = co_await io::UringDisk::create(loop_, options.path, kBlockSize);  // format grows it
@@ -169,6 +166,8 @@ io::Task<control::Outcome<control::PoolInfo>> PoolSet::create(PoolId id,
   if (!disk) co_return failure_from(disk.error(), fmt::format("cannot use {}", options.path));
   auto formatted = co_await store::Pool::format(**disk, format);
   if (!formatted) {
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove(options.path, ignored);
     co_return failure_from(formatted.error(), fmt::format("cannot format {}", options.path));
   }
   disk->reset();
@@ -184,6 +183,16 @@ io::Task<control::Outcome<control::PoolInfo>> PoolSet::create(PoolId id,
   co_return info(*entries_.back());
 }
 
+// Only of a pool that was open: at the path of one that was not may be somebody else's data, after
+// the machine's devices were given other names.
+io::Task<control::Outcome<>> PoolSet::erase(const Entry& entry) {
+  auto disk = io::UringDisk::open(loop_, entry.path);
+  if (!disk) co_return failure_from(disk.error(), fmt::format("cannot erase {}", entry.path));
+  auto erased = co_await erase_superblocks(**disk);
+  if (!erased) co_return failure_from(erased.error(), fmt::format("cannot erase {}", entry.path));
+  co_return control::Outcome<>{};
+}
+
 io::Task<control::Outcome<>> PoolSet::remove(PoolId id) {
   Entry* entry = find(id);
   if (entry == nullptr) co_return control::Outcome<>{};
@@ -196,12 +205,8 @@ io::Task<control::Outcome<>> PoolSet::remove(PoolId id) {
     auto closed = co_await entry->pool->close();
     if (!closed) LOG_WARN("pool {}: close: {}", entry->path, to_string(closed.error()));
     entry->pool.reset();
-  }
-  auto disk = io::UringDisk::open(loop_, entry->path);
-  if (disk) {
-    auto erased = co_await erase_superblocks(**disk);
-    if (!erased)
-      co_return failure_from(erased.error(), fmt::format("cannot erase {}", entry->path));
+    auto erased = co_await erase(*entry);
+    if (!erased) co_return erased;
   }
   std::erase_if(entries_, [entry](const auto& e) { return e.get() == entry; });
   co_return save();
@@ -299,11 +304,33 @@ std::vector<control::LocalReplica> PoolSet::replicas() const {
       local.size_blocks = replica->size_blocks();
       local.epoch = replica->epoch();
       local.catalog = replica->record();
-      local.usage = to_info(replica->usage());
       all.push_back(std::move(local));
     }
   }
   return all;
+}
+
+io::Task<std::vector<control::ReplicaUsage>> PoolSet::usage(std::vector<VolumeId> volumes) {
+  std::vector<std::pair<PoolId, VolumeId>> asked;
+  for (const auto& entry : entries_) {
+    if (!entry->pool) continue;
+    for (store::ReplicaStore* replica : entry->pool->replicas()) {
+      VolumeId volume = replica->volume();
+      bool wanted =
+          volumes.empty() || std::find(volumes.begin(), volumes.end(), volume) != volumes.end();
+      if (wanted) asked.emplace_back(entry->id, volume);
+    }
+  }
+  std::vector<control::ReplicaUsage> all;
+  for (auto [pool, volume] : asked) {
+    Entry* entry = find(pool);  // anew: it may have gone meanwhile
+    store::ReplicaStore* replica =
+        entry != nullptr && entry->pool ? entry->pool->find(volume) : nullptr;
+    if (replica == nullptr) continue;
+    all.push_back({volume, pool, replica->size_blocks(), to_info(replica->usage())});
+    co_await loop_.yield();
+  }
+  co_return all;
 }
 
 }  // namespace cleat::node

@@ -47,6 +47,8 @@ class PoolSet {
   io::Task<control::Outcome<>> remove_replica(VolumeId volume, PoolId pool);
   io::Task<control::Outcome<>> set_spec(VolumeId volume, std::string spec);
   std::vector<control::LocalReplica> replicas() const;
+  // Of these volumes, or of all when none is named. Other work goes on between two replicas.
+  io::Task<std::vector<control::ReplicaUsage>> usage(std::vector<VolumeId> volumes);
 
  private:
   struct Entry {
@@ -58,6 +60,7 @@ class PoolSet {
   };
 
   io::Task<control::Outcome<>> open(Entry& entry);
+  io::Task<control::Outcome<>> erase(const Entry& entry);
   control::Outcome<> load();
   control::Outcome<> save() const;
   Entry* find(PoolId id);

@@ -77,6 +77,11 @@ Outcome<std::vector<control::LocalReplica>> Replicas::list() {
   return plane_.thread().ask([this] { return plane_.pools().replicas(); });
 }
 
+Outcome<std::vector<control::ReplicaUsage>> Replicas::usage(const std::vector<VolumeId>& volumes) {
+  return plane_.thread().call<std::vector<control::ReplicaUsage>>(
+      [this, &volumes] { return plane_.pools().usage(volumes); });
+}
+
 Outcome<control::AttachedVolume> Attaching::attach(VolumeId volume,
                                                    const control::AttachOptions& options) {
   return plane_.thread().call<Outcome<control::AttachedVolume>>(

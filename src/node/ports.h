@@ -16,6 +16,8 @@ class Replicas final : public control::ReplicaPort {
   control::Outcome<> remove(VolumeId volume, PoolId pool) override;
   control::Outcome<> set_spec(VolumeId volume, const std::string& spec) override;
   control::Outcome<std::vector<control::LocalReplica>> list() override;
+  control::Outcome<std::vector<control::ReplicaUsage>> usage(
+      const std::vector<VolumeId>& volumes) override;
 
  private:
   DataPlane& plane_;

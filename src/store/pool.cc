@@ -52,6 +52,28 @@ Result<void> check_identity(const Superblock& s, const PoolIdentity& expected) {
   return {};
 }
 
+// Also a pool that can't be opened any more, and what was never one, is somebody's data. Before the
+// journal stand both superblocks here, and all that file systems, partitions and volume managers
+// are known by.
+io::Task<Result<void>> check_blank(io::Disk& disk) {
+  Result<FoundSuperblock> found = co_await find_superblock(disk);
+  if (found || found.error().code == Code::kUnsupported) {
+    co_return fail(Code::kAlreadyExists,
+                   "it holds a pool already; only with --overwrite is that lost");
+  }
+  AlignedBuffer start(std::min(kJournalOffset, disk.size_bytes()));
+  if (start.size() == 0) co_return Result<void>{};
+  Result<void> got = co_await disk.read(0, start.span());
+  CO_TRY(got);
+  bool blank = std::all_of(start.data(), start.data() + start.size(),
+                           [](std::byte b) { return b == std::byte{0}; });
+  if (!blank) {
+    co_return fail(Code::kAlreadyExists,
+                   "it holds data, and no intact pool; only with --overwrite is that lost");
+  }
+  co_return Result<void>{};
+}
+
 io::Task<Result<void>> make_room(io::Disk& disk, const Geometry& geometry) {
   // Regions and one extent at least: the file grows as it fills.
   uint64_t least = geometry.extents_offset + kMiB;
@@ -70,10 +92,8 @@ Pool::~Pool() = default;
 
 io::Task<Result<void>> Pool::format(io::Disk& disk, FormatOptions options) {
   if (!options.overwrite) {
-    Result<FoundSuperblock> found = co_await find_superblock(disk);
-    if (found || found.error().code == Code::kUnsupported) {
-      co_return fail(Code::kAlreadyExists, "the disk holds a pool already");
-    }
+    Result<void> blank = co_await check_blank(disk);
+    CO_TRY(blank);
   }
   uint64_t capacity = options.capacity_bytes == 0 ? disk.size_bytes() : options.capacity_bytes;
   CO_TRY_ASSIGN(Geometry geometry, plan_geometry(capacity, options.journal_bytes));

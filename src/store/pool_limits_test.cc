@@ -44,6 +44,30 @@ TEST(PoolFormat, RefusesToFormatOverAPool) {
   EXPECT_TRUE(f.loop().wait(Pool::format(disk, format)));
 }
 
+TEST(PoolFormat, RefusesToFormatOverAPoolThatCannotBeOpened) {
+  PoolFixture f;
+  for (uint64_t offset : kSuperblockOffsets) damage(f, offset + 50);
+  sim::SimulatedDisk disk(f.loop(), f.medium());
+  FormatOptions format;
+  format.capacity_bytes = 256 * kMiB;
+  format.journal_bytes = 256 * kKiB;
+  EXPECT_EQ(code_of(f.loop().wait(Pool::format(disk, format))), Code::kAlreadyExists);
+}
+
+TEST(PoolFormat, RefusesToFormatOverOtherData) {
+  constexpr uint64_t kBtrfsSuperblock = 64 * kKiB;
+  for (uint64_t offset : {uint64_t{0}, 2 * kBlockSize, kBtrfsSuperblock, kMiB - 1}) {
+    sim::SimulatedLoop loop(1);
+    auto medium = std::make_shared<sim::Medium>(300 * kMiB);
+    medium->flip_bit(offset, 3);
+    sim::SimulatedDisk disk(loop, medium);
+    FormatOptions format;
+    EXPECT_EQ(code_of(loop.wait(Pool::format(disk, format))), Code::kAlreadyExists) << offset;
+    format.overwrite = true;
+    EXPECT_TRUE(loop.wait(Pool::format(disk, format)));
+  }
+}
+
 TEST(PoolFormat, RefusesWhatIsTooSmall) {
   sim::SimulatedLoop loop(1);
   sim::SimulatedDisk disk(loop, std::make_shared<sim::Medium>(0));

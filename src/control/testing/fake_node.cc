@@ -54,8 +54,18 @@ class FakeReplicas final : public ReplicaPort {
     OUTCOME_TRY(up(state_));
     std::vector<LocalReplica> out;
     for (const auto& [id, replica] : state_.replicas) {
-      out.push_back(
-          {id, replica.pool, replica.size_blocks, replica.epoch, replica.catalog, {4096, 0, 0, 0}});
+      out.push_back({id, replica.pool, replica.size_blocks, replica.epoch, replica.catalog});
+    }
+    return out;
+  }
+  Outcome<std::vector<ReplicaUsage>> usage(const std::vector<VolumeId>& volumes) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    std::vector<ReplicaUsage> out;
+    for (const auto& [id, replica] : state_.replicas) {
+      const bool wanted =
+          volumes.empty() || std::find(volumes.begin(), volumes.end(), id) != volumes.end();
+      if (wanted) out.push_back({id, replica.pool, replica.size_blocks, {4096, 0, 0, 1024}});
     }
     return out;
   }
@@ -148,6 +158,7 @@ class FakeAttach final : public AttachPort {
   FakeAttach(FakeState& state, FakeVolumes& volumes) : state_(state), volumes_(volumes) {}
   Outcome<AttachedVolume> attach(VolumeId volume, const AttachOptions& options) override {
     Guard lock(state_.mutex);
+    if (auto first = std::exchange(state_.before_attach, nullptr)) first();
     OUTCOME_TRY(up(state_));
     auto found = state_.attached.find(volume);
     if (found != state_.attached.end()) return found->second;
@@ -170,11 +181,13 @@ class FakeAttach final : public AttachPort {
     OUTCOME_TRY(up(state_));
     state_.healing.erase(volume);
     state_.attached.erase(volume);
-    return volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
+    OUTCOME_TRY(volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
       record.primary = NodeId{};
       record.clean = true;
       return {};
-    });
+    }));
+    if (auto last = std::exchange(state_.after_detach, nullptr)) last();
+    return {};
   }
   Outcome<> heal(VolumeId volume) override {
     Guard lock(state_.mutex);
@@ -295,6 +308,13 @@ class FakeMounts final : public MountPort {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
     return std::vector<std::string>(state_.mounts[device].begin(), state_.mounts[device].end());
+  }
+  Outcome<Growth> grow_file_system(const std::string& device) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    if (state_.mounts[device].empty()) return Growth{false, "it is not mounted"};
+    if (!state_.growth_refused.empty()) return Growth{false, state_.growth_refused};
+    return Growth{true, {}};
   }
 
  private:

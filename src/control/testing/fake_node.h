@@ -2,6 +2,7 @@
 // them share a metadata store, as nodes do. Replicas hold a value that stands for their data.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,7 +32,10 @@ struct FakeState {
   std::set<VolumeId> healing;
   std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
   std::map<std::string, std::set<std::string>> mounts;  // device -> paths
+  std::string growth_refused;                           // why no mounted file system grows
   bool down = false;                                    // every call fails with kUnreachable
+  std::function<void()> before_attach;                  // runs once, as the next attach() begins
+  std::function<void()> after_detach;                   // runs once, as the next detach() ends
   Code create_fails{};       // the next create() of a replica fails with it
   Code volume_call_fails{};  // the next VolumePort call
 };

@@ -85,6 +85,7 @@ Task<void> DeviceSet::run(VolumeId volume, Served& served, Takeover takeover) {
     LOG_ERROR("FUSE: volume {} is not served any more: {}", volume.value,
               to_string(result.error()));
   }
+  served.ending = result ? fail(Code::kClosed, "its connection has ended") : result;
   served.ended.set();
 }
 

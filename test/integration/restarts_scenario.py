@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD; and two nodes attach
+one volume at once. No I/O error, and the metadata says what is.
+"""
+import sys
+import time
+
+from cluster_test import Failure, Fio, main, say, wait_until
+
+VOLUME = "restarted"
+PATH = f"/run/mnt/{VOLUME}"
+ETCD_AWAY_SECONDS = 12  # longer than a call to etcd takes to fail
+
+
+def restart_without_etcd(cluster):
+    """The device waits for etcd as it waits for cleatd: a pause, however long etcd is away."""
+    first, second, third = cluster.nodes
+    first.cleat("volume", "create", VOLUME, "--size", "512M", "--ha", "2")
+    first.attach(VOLUME)
+    first.cleat("host", "mount", VOLUME, PATH)
+    fio = Fio(first, PATH, size="128M", depth=4)
+    time.sleep(2)
+    for node in (second, third):
+        node.signal("STOP", "etcd")
+    first.signal("KILL", "cleatd")
+    say(f"etcd is away for {ETCD_AWAY_SECONDS} s, and cleatd was killed")
+    time.sleep(ETCD_AWAY_SECONDS)
+    fio.check_running()
+    for node in (second, third):
+        node.signal("CONT", "etcd")
+    wait_until(lambda: first.attempt("cleat", "volume", "stats", VOLUME)[0] == 0, 60, "served")
+    time.sleep(2)
+    job = fio.finish()
+    say(f"fio went on: {job['write']['total_ios']} writes")
+    first.cleat("host", "unmount", VOLUME)
+
+
+def grow(cluster):
+    """The file system grows with its volume, now or at the next mount."""
+    first = cluster.nodes[0]
+    first.cleat("host", "mount", VOLUME, PATH)
+    say(first.cleat("volume", "resize", VOLUME, "--size", "1Gi").strip())
+    first.cleat("host", "unmount", VOLUME)
+    first.cleat("host", "mount", VOLUME, PATH)
+    kib = int(first.run("df", "--output=size", PATH).split()[-1])
+    if kib < 900 << 10:
+        raise Failure(f"the file system has {kib} KiB after the volume grew to 1 GiB")
+    if "fs_growth" in cluster.volume(VOLUME) and cluster.volume(VOLUME)["fs_growth"]:
+        raise Failure("inspect still says that the file system is to grow")
+    first.cleat("host", "unmount", VOLUME)
+    first.detach(VOLUME)
+
+
+def export_again(cluster):
+    """Clients of NBD connect again after a restart, and find the export."""
+    first = cluster.nodes[0]
+    uri = first.attach(VOLUME, "--frontend", "nbd")
+    first.run("nbdinfo", "--size", uri)
+    first.signal("KILL", "cleatd")
+    wait_until(lambda: first.attempt("nbdinfo", "--size", uri)[0] == 0, 60, "exported again")
+    say("exported again after cleatd was killed")
+    first.detach(VOLUME)
+
+
+def attach_at_once(cluster):
+    """One of two nodes gets the volume, and everybody is told which."""
+    first, second, third = cluster.nodes
+    for _ in range(5):
+        attempts = {
+            node.name: node.start_command(["cleat", "host", "attach", VOLUME])
+            for node in (first, second)
+        }
+        winners = [name for name, process in attempts.items() if process.wait(timeout=60) == 0]
+        if len(winners) != 1:
+            raise Failure(f"attached on {winners} at once")
+        volume = cluster.volume(VOLUME, third)
+        if volume.get("attachment", {}).get("node") != winners[0]:
+            raise Failure(f"attached on {winners[0]}, shown as {volume.get('attachment')}")
+        if third.attempt("cleat", "volume", "delete", VOLUME)[0] == 0:
+            raise Failure("an attached volume was deleted")
+        third.detach(VOLUME)
+    say("of two attaches at once one wins")
+
+
+def run(cluster, options):
+    restart_without_etcd(cluster)
+    grow(cluster)
+    export_again(cluster)
+    attach_at_once(cluster)
+    first = cluster.nodes[0]
+    cluster.wait_in_sync(VOLUME, 2)
+    say(first.cleat("volume", "check", VOLUME, seconds=600).strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, __doc__, pool_size="2Gi"))
