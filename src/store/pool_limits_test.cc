@@ -331,6 +331,40 @@ TEST(DeviceError, OnDataIsTheWritesAlone) {
   EXPECT_TRUE(f.write(v, 40, {3}));
 }
 
+// Seed 710010: what was acknowledged and not flushed yet read as before it was written.
+TEST(DeviceError, OnAnOverwriteOfUnflushedBlocksKeepsThem) {
+  PoolFixture f;
+  f.must_open();
+  ReplicaStore* v = f.create(kVolume, 1000);
+  ASSERT_TRUE(f.write(v, 0, {1, 2}));
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) {
+    return op == sim::DiskOp::kWrite;
+  };
+  EXPECT_EQ(code_of(f.write(v, 1, {8, 9})), Code::kIoError);
+  f.disk().faults().fail = {};
+  EXPECT_FALSE(f.pool().stats().failed);
+  EXPECT_EQ(f.read(v, {0, 3}), (Values{1, 2, 0}));
+  ASSERT_TRUE(f.flush(v));
+  f.power_loss(sim::lose_all());
+  f.must_open();
+  EXPECT_EQ(f.read(f.pool().find(VolumeId(kVolume)), {0, 3}), (Values{1, 2, 0}));
+}
+
+TEST(DeviceError, ThatHidesWhatIsUnflushedMakesThePoolReadOnly) {
+  PoolFixture f;
+  f.must_open();
+  ReplicaStore* v = f.create(kVolume, 1000);
+  ASSERT_TRUE(f.write(v, 0, {1}));
+  f.disk().faults().fail = [](sim::DiskOp op, uint64_t, uint64_t) {
+    return op == sim::DiskOp::kWrite || op == sim::DiskOp::kRead;
+  };
+  EXPECT_EQ(code_of(f.write(v, 0, {2})), Code::kIoError);
+  f.disk().faults().fail = {};
+  EXPECT_TRUE(f.pool().stats().failed);
+  EXPECT_EQ(code_of(f.flush(v)), Code::kIoError);
+  EXPECT_EQ(f.read(v, {0, 1}), Values{1});
+}
+
 TEST(DeviceError, OnAFlushMakesThePoolReadOnlyUntilItIsOpenedAgain) {
   PoolFixture f;
   f.must_open();

@@ -138,6 +138,25 @@ io::Task<void> submit(io::Disk& disk, Plan& plan, ConstBuffer data) {
   co_await group.close();
 }
 
+// After a failed overwrite of blocks that no flush has covered they hold the old data or the new:
+// their checks are to be of what is there. What can't be read either can't be flushed any more.
+io::Task<void> check_again(PoolCore& pool, const Part& part) {
+  AlignedBuffer block(kBlockSize);
+  for (uint32_t left = part.mask; left != 0; left &= left - 1) {
+    uint32_t bit = left & -left;
+    const Journal::PendingSlot* p = pool.journal.pending(part.slot);
+    if (p == nullptr || (p->fresh & pool.table[part.slot].bits & bit) == 0) continue;
+    uint64_t within = static_cast<uint64_t>(std::countr_zero(bit)) * kBlockSize;
+    Result<void> got =
+        co_await pool.disk->read(pool.geometry.extent_offset(part.slot) + within, block.span());
+    if (!got) {
+      pool.fail_pool(got.error());
+      co_return;
+    }
+    pool.journal.made_valid(part.slot, bit, block.data());
+  }
+}
+
 Result<void> settle(PoolCore& pool, Plan& plan, ConstBuffer data) {
   Result<void> result;
   pool.journal.unreserve(plan.reserved);
@@ -150,10 +169,6 @@ Result<void> settle(PoolCore& pool, Plan& plan, ConstBuffer data) {
       pool.journal.made_valid(part.slot, part.mask, data.data() + part.buffer_block * kBlockSize);
     } else {
       result = done;
-      // The blocks hold anything now. Those that no flush covered read as before the first write; a
-      // bit that only a check could prove would show another volume's old data after a power loss.
-      const Journal::PendingSlot* p = pool.journal.pending(part.slot);
-      if (p != nullptr) pool.set_bits(part.slot, entry.bits & ~(p->fresh & part.mask));
     }
     if (part.hot) pool.journal.end_hot_overwrite();
     pool.drop_if_unused(part.slot);
@@ -199,6 +214,9 @@ io::Task<Result<void>> write_planned(PoolCore& pool, Replica& replica, WriteAt a
   note_write(pool, replica, at);
   claim(pool, replica, at.range, plan);
   co_await submit(*pool.disk, plan, data);
+  for (const Part& part : plan.parts) {
+    if (part.hot && !plan.runs[part.run].done) co_await check_again(pool, part);
+  }
   co_return settle(pool, plan, data);
 }
 
