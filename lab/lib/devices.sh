@@ -9,7 +9,19 @@ fuse_devices_of() {
 }
 
 # Those that the node has and the machine around the lab has not.
-own_fuse_devices() { comm -23 <(fuse_devices_of "$1") <(fuse_devices_of $$); }
+# None when the node is ending already.
+own_fuse_devices() { comm -23 <(fuse_devices_of "$1" 2>/dev/null) <(fuse_devices_of $$); }
+
+# Those below the loop devices that a node's /dev/cleat names, whose mounts no process sees any more:
+# its namespaces end, that waits for a last write to the device, and the server is gone. A device
+# that another node has by now is in that node's mounts.
+orphaned_fuse_devices() {
+  local name device
+  for name in $(loops_named_by "$1"); do
+    device=$(loop_filesystem "$name") || continue
+    [ -z "$device" ] || grep -qs " $device " /proc/[0-9]*/mountinfo || echo "$device"
+  done
+}
 
 loop_names() {
   local path
@@ -36,7 +48,7 @@ loops_named_by() {
 # The device number (MAJOR:MINOR) of the filesystem that a loop device's file is on; nothing when
 # its FUSE server is dead. Status 137 when the server does not answer.
 loop_filesystem() {
-  timeout -s KILL 1 losetup --noheadings --raw -O BACK-MAJ:MIN "/dev/$1" 2>/dev/null
+  timeout -s KILL 1 losetup --noheadings -O BACK-MAJ:MIN "/dev/$1" 2>/dev/null | tr -d ' '
 }
 
 # Loop devices whose file is on one of these FUSE filesystems. One whose server does not answer is

@@ -43,6 +43,14 @@ start_outer() {
 # An up that was killed may have left an outer.sh that has not written its pid yet.
 wait_started() { flock --timeout 30 "$LAB_DIR/starting" true; }
 
+# When the nodes were killed before their devices could be asked for.
+abort_orphans() {
+  local name
+  local -a devices
+  mapfile -t devices < <(for name in $(node_names); do orphaned_fuse_devices "$name"; done)
+  abort_fuse "${devices[@]}"
+}
+
 # Ends everything of the cluster, whatever state it is in. Files stay.
 take_down() {
   local name uses pid
@@ -57,6 +65,7 @@ take_down() {
   if pid=$(outer_pid); then
     kill -KILL "$pid"
     abort_fuse "${devices[@]}"
+    wait_for 2 is_gone "$LAB_DIR/outer.pid" || abort_orphans
     wait_for 30 is_gone "$LAB_DIR/outer.pid" || die "process $pid of the lab does not end"
   fi
   detach_loops <<<"$uses"

@@ -7,6 +7,7 @@
 
 #include "cli/fake_cluster.h"
 #include "cli/program.h"
+#include "common/units.h"
 #include "nlohmann/json.hpp"
 
 namespace cleat::cli {

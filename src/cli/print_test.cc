@@ -149,9 +149,9 @@ TEST(VolumeInspect, PrintsLikePxctl) {
 	Bytes Written        : 0
 	IOs in progress      : 0
 	Bytes used           : 33 MiB
-	Shared               : 1 MiB
-	Held by snapshots    : 0 B
-	Reclaimable          : 0 B
+	Bytes shared         : 1 MiB
+	Bytes in snapshots   : 0 B
+	Bytes reclaimable    : 0 B
 	Replica sets on nodes:
 		Set 0
 			Node : 10.0.0.1 (Pool 71 ssd)

@@ -33,7 +33,9 @@ void print_attachment(Fields& fields, const api::Volume& volume) {
   if (!volume.stalled().empty()) fields.add("I/O waits", volume.stalled());
   fields.add("Last attached", format_time(volume.last_attached_unix_ms()));
   if (volume.state() != api::VOLUME_STATE_ATTACHED) {
-    fields.add("Last detach", volume.clean() ? "clean" : "not clean");
+    if (volume.last_attached_unix_ms() != 0) {
+      fields.add("Last detach", volume.clean() ? "clean" : "not clean");
+    }
     return;
   }
   const auto& attachment = volume.attachment();
@@ -71,9 +73,9 @@ void print_usage(Fields& fields, const api::Volume& volume) {
   if (!volume.has_usage()) return;
   const auto& usage = volume.usage();
   fields.add("Bytes used", format_size(usage.used_bytes()));
-  fields.add("Shared", format_size(usage.shared_bytes()));
-  fields.add("Held by snapshots", format_size(usage.snapshot_bytes()));
-  fields.add("Reclaimable", format_size(usage.reclaimable_bytes()));
+  fields.add("Bytes shared", format_size(usage.shared_bytes()));
+  fields.add("Bytes in snapshots", format_size(usage.snapshot_bytes()));
+  fields.add("Bytes reclaimable", format_size(usage.reclaimable_bytes()));
 }
 
 void print_replicas(Fields& fields, const api::Volume& volume) {
@@ -81,9 +83,10 @@ void print_replicas(Fields& fields, const api::Volume& volume) {
   fields.line("Replica sets on nodes:");
   fields.line("Set 0", 2);
   for (const auto& replica : volume.replicas()) {
-    fields.line(fmt::format("Node : {} (Pool {} {})",
+    const std::string gap = replica.pool_class().empty() ? "" : " ";
+    fields.line(fmt::format("Node : {} (Pool {}{}{})",
                             replica.address().empty() ? replica.node() : replica.address(),
-                            replica.pool_id(), replica.pool_class()),
+                            replica.pool_id(), gap, replica.pool_class()),
                 3);
     fields.line(fmt::format("Name : {}", replica.node()), 3);
     fields.line(fmt::format("State: {}", replica_status(replica)), 3);

@@ -58,9 +58,12 @@ uint64_t xfs_bytes(const std::byte* start) {
   return big_endian(start + kXfsBlockSize, 4) * big_endian(start + kXfsBlockCount, 8);
 }
 
+// The end of what a program said, as one line.
 std::string last_words(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
-  return text.substr(text.size() > kWordsMax ? text.size() - kWordsMax : 0);
+  text.erase(0, text.size() > kWordsMax ? text.size() - kWordsMax : 0);
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text.replace(at, 1, "; ");
+  return text;
 }
 
 struct DeviceStart {
@@ -150,9 +153,14 @@ Outcome<> grow_mounted(const std::string& fs, const std::string& device, const s
   }
   std::vector<std::string> argv{"xfs_growfs", path};
   if (fs == "ext4") argv = {"resize2fs", device};
-  OUTCOME_TRY(run_program(argv, kCheckTimeout, 0, Code::kUnsupported,
-                          fmt::format("growing {} while it is mounted", fs)));
-  return {};
+  auto grown = run_program(argv, kCheckTimeout, 0, Code::kUnsupported,
+                           fmt::format("growing {} while it is mounted", fs));
+  if (grown) return {};
+  if (fs == "ext4" && grown.error().message.find("Permission denied") != std::string::npos) {
+    return failure(Code::kUnsupported,
+                   "the kernel does not grow mounted ext4 for a root without CAP_SYS_RESOURCE");
+  }
+  return tl::unexpected(grown.error());
 }
 
 }  // namespace cleat::control

@@ -83,6 +83,15 @@ Outcome<> HostManager::claim(const VolumeView& volume, const meta::Attachment& i
                  volume.spec.name());
 }
 
+// Somebody was faster.
+Outcome<> HostManager::say_who_has_it(const VolumeView& before, NodeId node,
+                                      const Topology& topology) {
+  OUTCOME_ASSIGN(VolumeView now, load_volume(context_, before.id()));
+  if (!now.attached() || now.record.primary == node) return {};
+  OUTCOME_TRY(may_take_over(now, topology, false));
+  return {};
+}
+
 // An attach whose answer was lost may have happened: then the intent stays. Another one's that came
 // after ours stays as well.
 void HostManager::take_back(const VolumeView& before, const meta::Attachment& intent,
@@ -134,6 +143,7 @@ Outcome<v1::AttachResponse> HostManager::attach_once(const v1::AttachRequest& re
   auto attached = handle->ports().attach.attach(volume.id(), options);
   if (!attached) {
     take_back(volume, attachment, attached.error());
+    if (attached.error().code == Code::kBusy) OUTCOME_TRY(say_who_has_it(volume, node, topology));
     return tl::unexpected(attached.error());
   }
   attachment.set_frontend(static_cast<uint32_t>(attached->frontend));
@@ -247,6 +257,14 @@ Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
                         {request.options().begin(), request.options().end()}};
   if (request.read_only()) info.options.push_back("ro");
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  auto runtime = handle->ports().inspect.runtime(volume.id());
+  const bool lost = runtime ? !runtime->attached : runtime.error().code == Code::kNotFound;
+  if (lost) {
+    return failure(Code::kBusy,
+                   "volume {} has no device on {} any more, which started anew: attach it again "
+                   "(`cleat host attach {}`)",
+                   name, topology.name(node), name);
+  }
   OUTCOME_ASSIGN(MountInfo mounted, handle->mounts().mount(info));
   if (volume.spec.fs_to_grow() && !request.read_only()) OUTCOME_TRY(grew(volume, *handle));
   v1::MountResponse out;

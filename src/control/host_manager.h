@@ -24,6 +24,7 @@ class HostManager {
   Outcome<> set_attachment(VolumeId volume, const meta::Attachment* attachment);
   Outcome<> grew(const VolumeView& volume, NodeHandle& node);
   Outcome<v1::AttachResponse> attach_once(const v1::AttachRequest& request);
+  Outcome<> say_who_has_it(const VolumeView& before, NodeId node, const Topology& topology);
   Outcome<> forget_attachment(const VolumeView& before);
   Outcome<> claim(const VolumeView& volume, const meta::Attachment& intent);
   void take_back(const VolumeView& before, const meta::Attachment& intent, const Failure& why);

@@ -24,7 +24,10 @@ TEST_F(HostTest, AttachIsRepeatableAndRefusedElsewhere) {
 TEST_F(HostTest, OfTwoAttachesAtOnceOneWinsAndIsNotTakenBackByTheOther) {
   create("data1");
   state(2).before_attach = [&] { ASSERT_TRUE(attach("data1", "n1")); };
-  EXPECT_EQ(attach("data1", "n2").error().code, Code::kBusy);
+  auto slower = attach("data1", "n2");
+  EXPECT_EQ(slower.error().code, Code::kBusy);
+  EXPECT_NE(slower.error().message.find("data1 is attached on n1"), std::string::npos)
+      << slower.error().message;
   EXPECT_EQ(inspect("data1").state(), v1::VOLUME_STATE_ATTACHED);
   EXPECT_EQ(inspect("data1").attachment().node(), "n1");
   EXPECT_EQ(remove("data1").error().code, Code::kBusy);
@@ -100,7 +103,7 @@ TEST_F(HostTest, DetachIsRepeatableAndRefusedWhileMounted) {
 }
 
 TEST_F(HostTest, MountNeedsADeviceHere) {
-  create("data1");
+  VolumeId id = create("data1");
   v1::MountRequest mount;
   mount.set_volume("data1");
   mount.set_path("/mnt/x");
@@ -110,6 +113,11 @@ TEST_F(HostTest, MountNeedsADeviceHere) {
   nbd.set_frontend(v1::FRONTEND_NBD);
   ASSERT_EQ(hosts.attach(nbd)->attachment().uri(), "nbd+unix:///data1");
   EXPECT_EQ(hosts.mount(mount).error().code, Code::kUnsupported);
+  ASSERT_TRUE(detach("data1"));
+  ASSERT_TRUE(attach("data1", "n1"));
+  ASSERT_TRUE(hosts.mount(mount));
+  state(1).attached.erase(id);  // its node started anew
+  EXPECT_NE(hosts.mount(mount).error().message.find("attach it again"), std::string::npos);
 }
 
 TEST_F(HostTest, AGrownVolumesFileSystemGrowsNowOrAtTheNextMount) {

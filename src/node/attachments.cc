@@ -219,6 +219,14 @@ io::Task<Outcome<>> Attachments::with_volume(VolumeId volume, Change change, boo
   co_return closed;
 }
 
+void Attachments::forget_lost_devices() {
+  for (const auto& [id, entry] : entries_) {
+    if (entry->taken || !entry->device || server(entry->device->frontend).serves(id)) continue;
+    LOG_ERROR("volume {}: its device {} is gone", id.value, entry->device->device);
+    entry->device.reset();
+  }
+}
+
 io::Task<Outcome<>> Attachments::resized(VolumeId volume) {
   Turn turn = co_await enter(volume);
   Entry& entry = turn.entry();

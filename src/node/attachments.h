@@ -36,6 +36,8 @@ class Attachments {
   // `heal`, until its replicas are in sync.
   using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
+  // Devices that are gone: their volumes are open without one until the next attach or detach.
+  void forget_lost_devices();
   // Tells the device that its volume has grown.
   io::Task<control::Outcome<>> resized(VolumeId volume);
 

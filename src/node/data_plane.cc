@@ -95,6 +95,8 @@ io::Task<void> DataPlane::serve_peers() {
 io::Task<void> DataPlane::keep_house() {
   while (!closing_) {
     co_await pools_.tick();
+    co_await fuse_.drop_lost();
+    attachments_.forget_lost_devices();
     co_await thread_.loop().sleep(1s);
   }
 }

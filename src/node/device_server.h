@@ -21,6 +21,8 @@ class DeviceServer {
       VolumeId volume, std::string name, engine::BlockDevice& device) = 0;
   // Ends it. kBusy while it is in use, unless `force`.
   virtual io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) = 0;
+  // False once the device is gone without a withdraw().
+  virtual bool serves(VolumeId volume) const = 0;
   // The volume has grown.
   virtual io::Task<control::Outcome<>> resized(VolumeId volume) = 0;
   // Ends all serving. Devices in use stay, without answers, for the next process where the frontend

@@ -15,13 +15,28 @@ FuseDevices::FuseDevices(io::EventLoop& loop, io::BufferPool& buffers, std::stri
 
 FuseDevices::~FuseDevices() = default;
 
-// A keeper that died has taken its devices with it; a new one is asked from then on.
+io::Task<void> FuseDevices::drop_lost() {
+  if (!keeper_ || !keeper_->is_lost() || users_ > 0) co_return;
+  Use use(*this);
+  co_await forget_keeper();
+}
+
+io::Task<void> FuseDevices::forget_keeper() {
+  LOG_ERROR("cleat-keeper ended: the {} devices it held are gone", served_.size());
+  for (const auto& [volume, served] : served_) {
+    auto unlinked = frontend::remove_device_link(dev_dir_, served->name);
+    if (!unlinked) LOG_WARN("{}/{}: {}", dev_dir_, served->name, to_string(unlinked.error()));
+  }
+  co_await leave();
+}
+
+// A new keeper is asked when the one before has ended.
 io::Task<Outcome<>> FuseDevices::reach_keeper() {
   if (keeper_ && !keeper_->is_lost()) co_return Outcome<>{};
-  if (keeper_) {
-    LOG_ERROR("cleat-keeper ended: the devices it held are gone");
-    co_await leave();
+  if (keeper_ && users_ > 1) {
+    co_return failure(Code::kUnreachable, "cleat-keeper has just ended: try again");
   }
+  if (keeper_) co_await forget_keeper();
   auto keeper = fuse::KeeperClient::connect(loop_, run_dir_);
   if (!keeper) {
     co_return failure(keeper.error().code,
@@ -47,6 +62,7 @@ tl::unexpected<control::Failure> FuseDevices::keeper_failure(Error error,
 }
 
 io::Task<std::vector<FuseDevices::Held>> FuseDevices::held() {
+  Use use(*this);
   std::vector<Held> held;
   auto reached = co_await reach_keeper();
   if (!reached) {
@@ -65,6 +81,7 @@ io::Task<std::vector<FuseDevices::Held>> FuseDevices::held() {
 
 io::Task<Outcome<control::AttachedVolume>> FuseDevices::serve(VolumeId volume, std::string name,
                                                               engine::BlockDevice& device) {
+  Use use(*this);
   auto reached = co_await reach_keeper();
   if (!reached) co_return tl::unexpected(reached.error());
   auto served = std::make_unique<Served>(loop_, buffers_, device, name);
@@ -96,6 +113,7 @@ bool FuseDevices::is_held(VolumeId volume) const {
 
 io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
   if (!is_held(volume)) co_return Outcome<>{};
+  Use use(*this);
   std::string name = devices_->waiting_name(volume);
   auto ended = co_await devices_->detach(volume, force);
   if (!ended) {
@@ -121,6 +139,7 @@ io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
 
 io::Task<Outcome<>> FuseDevices::resized(VolumeId volume) {
   if (!devices_ || !served_.contains(volume)) co_return Outcome<>{};
+  Use use(*this);
   auto told = co_await devices_->resize(volume);
   if (!told) co_return keeper_failure(told.error(), "the device does not take its new size");
   co_return Outcome<>{};

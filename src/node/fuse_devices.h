@@ -29,11 +29,14 @@ class FuseDevices final : public DeviceServer {
   io::Task<std::vector<Held>> held();
   // It waits for somebody to serve it, or is served.
   bool is_held(VolumeId volume) const;
+  // A keeper that ended took its devices with it: what they were made of goes. Now and then.
+  io::Task<void> drop_lost();
 
   io::Task<control::Outcome<control::AttachedVolume>> serve(VolumeId volume, std::string name,
                                                             engine::BlockDevice& device) override;
   io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) override;
   io::Task<control::Outcome<>> resized(VolumeId volume) override;
+  bool serves(VolumeId volume) const override { return served_.contains(volume); }
   io::Task<void> leave() override;
 
  private:
@@ -45,7 +48,19 @@ class FuseDevices final : public DeviceServer {
     std::string name;
   };
 
+  // One that may wait for the keeper: what it uses stays meanwhile.
+  class Use {
+   public:
+    explicit Use(FuseDevices& devices) : devices_(devices) { ++devices_.users_; }
+    Use(const Use&) = delete;
+    ~Use() { --devices_.users_; }
+
+   private:
+    FuseDevices& devices_;
+  };
+
   io::Task<control::Outcome<>> reach_keeper();
+  io::Task<void> forget_keeper();
   tl::unexpected<control::Failure> keeper_failure(Error error, std::string_view doing) const;
 
   io::EventLoop& loop_;
@@ -56,6 +71,7 @@ class FuseDevices final : public DeviceServer {
   std::unique_ptr<fuse::KeeperClient> keeper_;
   std::unique_ptr<fuse::DeviceSet> devices_;
   absl::flat_hash_map<VolumeId, std::unique_ptr<Served>> served_;
+  uint32_t users_ = 0;
 };
 
 }  // namespace cleat::node

@@ -26,6 +26,7 @@ class NbdDevices final : public DeviceServer {
                                                             engine::BlockDevice& device) override;
   io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) override;
   io::Task<control::Outcome<>> resized(VolumeId volume) override;
+  bool serves(VolumeId volume) const override { return served_.contains(volume); }
   io::Task<void> leave() override;
 
  private:

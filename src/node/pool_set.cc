@@ -176,7 +176,13 @@ io::Task<control::Outcome<control::PoolInfo>> PoolSet::create(PoolId id,
   entry->path = options.path;
   entry->pool_class = options.pool_class;
   auto opened = co_await open(*entry);
-  if (!opened) co_return tl::unexpected(opened.error());
+  if (!opened) {  // a repeated call must not meet a pool that nobody has
+    auto erased = co_await erase(*entry);
+    if (!erased) LOG_WARN("{}", erased.error().message);
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove(options.path, ignored);
+    co_return tl::unexpected(opened.error());
+  }
   entries_.push_back(std::move(entry));
   auto saved = save();
   if (!saved) co_return tl::unexpected(saved.error());

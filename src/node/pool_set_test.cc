@@ -25,9 +25,8 @@ constexpr uint64_t kPoolBytes = 256 * kMiB;
 class PoolSetTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = "/tmp/cleat-node-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
+    directory_ = make_directory("/tmp");
+    run_dir_ = make_directory("/dev/shm");  // scratch memory must be on tmpfs
     auto loop = io::EventLoop::create();
     ASSERT_TRUE(loop) << to_string(loop.error());
     loop_ = std::move(*loop);
@@ -36,13 +35,19 @@ class PoolSetTest : public ::testing::Test {
   void TearDown() override {
     stop();
     std::filesystem::remove_all(directory_);
+    std::filesystem::remove_all(run_dir_);
   }
 
+  static std::string make_directory(const std::string& parent) {
+    std::string pattern = parent + "/cleat-node-XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    return pattern;
+  }
   void start() {
     service_ = std::make_unique<engine::ReplicaService>(*loop_, buffers_);
     pools_ = std::make_unique<PoolSet>(
         *loop_, *service_,
-        PoolSetOptions{directory_, directory_, "test", NodeId{1}, [] { return 4711ULL; }});
+        PoolSetOptions{directory_, run_dir_, "test", NodeId{1}, [] { return 4711ULL; }});
     auto opened = io::run_to_end(*loop_, pools_->open_all());
     ASSERT_TRUE(opened) << opened.error().message;
   }
@@ -75,6 +80,7 @@ class PoolSetTest : public ::testing::Test {
   }
 
   std::string directory_;
+  std::string run_dir_;
   std::unique_ptr<io::EventLoop> loop_;
   io::BufferPool buffers_;
   std::unique_ptr<engine::ReplicaService> service_;
@@ -116,6 +122,17 @@ TEST_F(PoolSetTest, WhatIsTooSmallIsRefusedAndLeavesNoFile) {
   EXPECT_EQ(made.error().code, Code::kInvalidArgument);
   EXPECT_THAT(made.error().message, HasSubstr("at least 256 MiB"));
   EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
+TEST_F(PoolSetTest, ACreateThatFailsLateCanBeRepeated) {
+  std::filesystem::create_directory(run_dir_ + "/scratch-7");  // where its scratch memory would be
+  auto made = create();
+  ASSERT_FALSE(made);
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  EXPECT_TRUE(pools_->list().empty());
+  std::filesystem::remove(run_dir_ + "/scratch-7");
+  made = create();
+  EXPECT_TRUE(made) << made.error().message;
 }
 
 TEST_F(PoolSetTest, AFileWithOtherDataIsLeftAlone) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD; and two nodes attach
-one volume at once. No I/O error, and the metadata says what is.
+"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD. So is its keeper.
+Two nodes attach one volume at once. What can go on does, and the metadata says what is.
 """
 import sys
 import time
@@ -51,6 +51,29 @@ def grow(cluster):
     first.detach(VOLUME)
 
 
+def lose_the_keeper(cluster):
+    """Its devices go with it; that is said, and an attach makes a new one on the same data."""
+    first = cluster.nodes[0]
+    first.attach(VOLUME)
+    first.cleat("host", "mount", VOLUME, PATH)
+    first.shell(f"echo kept >{PATH}/file; sync {PATH}/file")
+    first.signal("KILL", "cleat-keeper")
+
+    def said():
+        findings = first.cleat_json("status")["findings"]
+        return any("has no device there" in finding["what"] for finding in findings)
+
+    wait_until(said, 30, "status says that the device is gone")
+    first.shell(f"! mountpoint -q {PATH} || umount {PATH}")
+    first.attach(VOLUME)
+    first.cleat("host", "mount", VOLUME, PATH)
+    if first.shell(f"cat {PATH}/file") != "kept\n":
+        raise Failure("the file is not what was written")
+    first.cleat("host", "unmount", VOLUME)
+    first.detach(VOLUME)
+    say("a new device after the keeper was killed")
+
+
 def export_again(cluster):
     """Clients of NBD connect again after a restart, and find the export."""
     first = cluster.nodes[0]
@@ -85,6 +108,7 @@ def attach_at_once(cluster):
 def run(cluster, options):
     restart_without_etcd(cluster)
     grow(cluster)
+    lose_the_keeper(cluster)
     export_again(cluster)
     attach_at_once(cluster)
     first = cluster.nodes[0]
