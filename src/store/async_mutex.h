@@ -1,4 +1,5 @@
-// Mutual exclusion between coroutines of one loop.
+// Mutual exclusion between coroutines of one loop, in the order in which they asked: who locks
+// again and again leaves the others their turn.
 //   co_await mutex.lock();  AsyncMutex::Guard guard(mutex);
 #pragma once
 
@@ -13,7 +14,10 @@ class AsyncMutex {
   explicit AsyncMutex(io::Executor& executor) : waiters_(executor) {}
 
   io::Task<void> lock() {
-    while (locked_) co_await waiters_.wait();
+    if (locked_) {
+      co_await waiters_.wait();  // then it was handed over
+      co_return;
+    }
     locked_ = true;
   }
   // Unlocks at the end of the scope; the mutex is locked.
@@ -22,7 +26,7 @@ class AsyncMutex {
     explicit Guard(AsyncMutex& mutex) : mutex_(mutex) {}
     Guard(const Guard&) = delete;
     ~Guard() {
-      mutex_.locked_ = false;
+      mutex_.locked_ = !mutex_.waiters_.empty();
       mutex_.waiters_.notify_one();
     }
 

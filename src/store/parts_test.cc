@@ -8,6 +8,7 @@
 #include "sim/simulated_loop.h"
 #include "sim/simulated_scratch.h"
 #include "store/allocator.h"
+#include "store/async_mutex.h"
 #include "store/intent_map.h"
 #include "store/layer_tree.h"
 #include "store/read_tracker.h"
@@ -36,6 +37,35 @@ TEST(Allocator, GivesEachFreeSlotOnceAndNeighboursInTurn) {
   a.release(150);
   EXPECT_TRUE(a.is_free(150));
   EXPECT_EQ(*a.allocate(), 150u);
+}
+
+// A snapshot waited, with the volume's writes held, for all of a deletion's many steps.
+TEST(AsyncMutex, WhoLocksAgainAndAgainLeavesOthersTheirTurn) {
+  sim::SimulatedLoop loop(7);
+  AsyncMutex mutex(loop);
+  int steps = 0;
+  int steps_before = -1;
+  auto many = [](AsyncMutex& at, sim::SimulatedLoop& on, int& done) -> io::Task<void> {
+    for (int i = 0; i < 100; ++i) {
+      co_await at.lock();
+      AsyncMutex::Guard guard(at);
+      co_await on.sleep(Duration(1000));
+      ++done;
+    }
+  };
+  auto once = [](AsyncMutex& at, int& done, int& seen) -> io::Task<void> {
+    co_await at.lock();
+    AsyncMutex::Guard guard(at);
+    seen = done;
+  };
+  loop.spawn(many(mutex, loop, steps));
+  loop.spawn(once(mutex, steps, steps_before));
+  loop.run();
+  EXPECT_EQ(steps, 100);
+  EXPECT_LE(steps_before, 1);
+  loop.spawn(once(mutex, steps, steps_before));
+  loop.run();
+  EXPECT_EQ(steps_before, 100) << "it is free again";
 }
 
 TEST(SlotIndex, BehavesLikeAMap) {
