@@ -12,9 +12,9 @@ fuse_devices_of() {
 # None when the node is ending already.
 own_fuse_devices() { comm -23 <(fuse_devices_of "$1" 2>/dev/null) <(fuse_devices_of $$); }
 
-# Those below the loop devices that a node's /dev/cleat names, whose mounts no process sees any more:
-# its namespaces end, that waits for a last write to the device, and the server is gone. A device
-# that another node has by now is in that node's mounts.
+# Those below the loop devices that a node's /dev/cleat names, whose mounts no process sees any
+# more: its namespaces end, that waits for a last write to the device, and the server is gone. A
+# device that another node has by now is in that node's mounts.
 orphaned_fuse_devices() {
   local name device
   for name in $(loops_named_by "$1"); do

@@ -21,6 +21,12 @@ bool may_help_elsewhere(Code code) {
   return code == Code::kUnreachable || code == Code::kTimedOut || code == Code::kUnsupported;
 }
 
+// What to do when nobody answers.
+std::string_view advice(Code code) {
+  if (code != Code::kUnreachable && code != Code::kTimedOut) return {};
+  return ": see that etcd runs there, and that cleatd's option `etcd` names it";
+}
+
 Failure unavailable(const std::string& text, const std::string& endpoint) {
   if (contains(text, "http1.x") || contains(text, "HTTP/1")) {
     return {
@@ -159,7 +165,8 @@ Outcome<> EtcdClient::call(const char* doing, const Call& call, int* attempts) {
   for (const auto& text : told) {
     if (!text.empty()) words += (words.empty() ? "" : "; ") + text;
   }
-  return failure(last.code, "cannot {} in etcd: {}", doing, words.empty() ? last.message : words);
+  return failure(last.code, "cannot {} in etcd: {}{}", doing, words.empty() ? last.message : words,
+                 advice(last.code));
 }
 
 }  // namespace cleat::control

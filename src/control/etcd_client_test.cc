@@ -33,6 +33,7 @@ TEST(EtcdEndpoints, NobodyThere) {
   Failure failure = identity_failure(fmt::format("127.0.0.1:{}", free_port()));
   EXPECT_EQ(failure.code, Code::kUnreachable);
   EXPECT_NE(failure.message.find("can't be reached"), std::string::npos) << failure.message;
+  EXPECT_NE(failure.message.find("option `etcd`"), std::string::npos) << failure.message;
 }
 
 TEST(EtcdEndpoints, AWebServerIsNotAnEtcd) {

@@ -78,7 +78,7 @@ def check_full_everywhere(first):
 def check_full_on_one(cluster):
     """One replica's pool is full of something else: the volume goes on without it."""
     first, second, _ = cluster.nodes
-    second.cleat("volume", "create", "other", "--size", "2Gi", "--nodes", second.name)
+    second.cleat("volume", "create", "other", "--size", "640M", "--nodes", second.name)
     fill(second, second.attach("other"))
     device = first.attach("big")
     first.run("dd", "if=/dev/urandom", f"of={device}", "bs=1M", "count=32", "oflag=direct,sync")
@@ -94,9 +94,9 @@ def check_full_on_one(cluster):
 def run(cluster, options):
     first, second, _ = cluster.nodes
     nodes = f"{first.name},{second.name}"
-    first.cleat("volume", "create", "keep", "--size", "256M", "--ha", "2", "--nodes", nodes)
+    first.cleat("volume", "create", "keep", "--size", "128M", "--ha", "2", "--nodes", nodes)
     first.cleat(
-        "volume", "create", "big", "--size", "2Gi", "--ha", "2", "--nodes", nodes, "--fs", "none"
+        "volume", "create", "big", "--size", "1Gi", "--ha", "2", "--nodes", nodes, "--fs", "none"
     )
     check_full_everywhere(first)
     check_full_on_one(cluster)
