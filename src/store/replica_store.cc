@@ -15,7 +15,7 @@ namespace {
 class Operation {
  public:
   Operation(PoolCore& pool, Replica& replica, bool writes)
-      : pool_(pool), replica_(replica), parity_(pool.ticks % 2), writes_(writes ? 1 : 0) {
+      : pool_(pool), replica_(replica), parity_(replica.period % 2), writes_(writes ? 1 : 0) {
     ++replica_.operations;
     replica_.writing[parity_] += writes_;
   }

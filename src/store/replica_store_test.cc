@@ -16,6 +16,7 @@ using testing::FixtureOptions;
 using ::testing::IsEmpty;
 using testing::PoolFixture;
 using Values = std::vector<uint64_t>;
+using namespace std::chrono_literals;
 
 constexpr uint64_t kVolume = 100;
 
@@ -202,6 +203,40 @@ TEST_F(ReplicaStoreTest, IntentsCoverWritesAndGoWhenIdle) {
   EXPECT_THAT(v->intent_regions(), IsEmpty());
   EXPECT_FALSE(v->recent_lost());
   EXPECT_EQ(f.read(v, {0, 1}), Values{3});
+}
+
+// Its zone was open when the write began and idle for long; while the write waited for a merge the
+// intent was cleared, and after a power loss nobody compared what it wrote.
+TEST_F(ReplicaStoreTest, AnIntentStaysForAWriteThatWaits) {
+  ASSERT_TRUE(f.write(v, 0, {1}));
+  freeze(1);
+  ASSERT_TRUE(f.write(v, 1, {2}));
+  for (int i = 0; i < 13; ++i) ASSERT_TRUE(f.loop().wait(f.pool().tick()));
+  ASSERT_EQ(v->intent_regions().size(), 16u);
+  auto merge = [](ReplicaStore& store) -> io::Task<void> {
+    auto merged = co_await store.delete_snapshot(SnapshotId(1));
+    EXPECT_TRUE(merged);
+  };
+  auto write = [](ReplicaStore& store, ConstBuffer data, bool& done) -> io::Task<void> {
+    auto written = co_await store.write({{2, 1}, Generation(3), Seq(9)}, data);
+    EXPECT_TRUE(written);
+    done = true;
+  };
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 10s;
+  f.loop().spawn(merge(*v));
+  f.loop().run_until(f.loop().now() + 12s);
+  f.disk().faults().latency_min = f.disk().faults().latency_max = 100us;
+  AlignedBuffer data = testing::blocks_of({3});
+  bool done = false;
+  f.loop().spawn(write(*v, data.span(), done));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(f.loop().wait(f.pool().tick()));
+  ASSERT_FALSE(done) << "the merge has the extent";
+  f.loop().run();
+  ASSERT_TRUE(done);
+  f.power_loss(sim::keep_all());
+  reopen();
+  EXPECT_EQ(v->intent_regions().size(), 16u);
+  EXPECT_TRUE(v->recent_lost());
 }
 
 TEST_F(ReplicaStoreTest, PowerLossMakesOpenZonesDirtyForEveryQuestion) {
