@@ -158,8 +158,8 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
         CO_TRY_ASSIGN(uint64_t snapshot, reader.u64());
         base = store::View{SnapshotId(snapshot)};
       }
-      reply.range =
-          store.next_changed(view_of(request), base, request.range.first, request.range.count);
+      CO_TRY_ASSIGN(reply.range, store.next_changed(view_of(request), base, request.range.first,
+                                                    request.range.count));
       break;
     }
     default: co_return fail(Code::kUnsupported, "a message that a replica does not answer");

@@ -90,8 +90,9 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   }
   std::vector<core::SnapshotRecord> snapshots = record().snapshots;
   CO_TRY(co_await resync_snapshots(member, target));
-  if (layers_changing_ || record().snapshots != snapshots) {
-    co_return fail(Code::kBusy, "snapshots were taken or deleted meanwhile");
+  bool changed = record().snapshots != snapshots || record().size_blocks != size_blocks;
+  if (layers_changing_ || changed) {
+    co_return fail(Code::kBusy, "the volume's snapshots or its size were changed meanwhile");
   }
   if (ending() || !membership_.set().behind().contains(member)) {
     co_return fail(Code::kCancelled, "the volume ends, or the replica was taken out");
@@ -316,7 +317,11 @@ io::Task<Result<void>> Volume::copy_range(Copying& copying, BlockRange range) {
     resync_progress_.copied_bytes += *copied;
     co_return Result<void>{};
   }
-  if (copied.error().member == source) membership_.failed(source, copied.error().error);
+  // A snapshot that was deleted meanwhile is nobody's failure.
+  bool deleted = !top && copied.error().error.code == Code::kNotFound;
+  if (copied.error().member == source && !deleted) {
+    membership_.failed(source, copied.error().error);
+  }
   co_return fail(copied.error().error);
 }
 

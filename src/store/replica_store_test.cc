@@ -154,7 +154,7 @@ TEST_F(ReplicaStoreTest, GrowsAndKeepsItsData) {
 Values changed_blocks(ReplicaStore* v, View view, std::optional<View> base, uint32_t count_max) {
   Values blocks;
   for (uint64_t from = 0;;) {
-    BlockRange run = v->next_changed(view, base, from, count_max);
+    BlockRange run = v->next_changed(view, base, from, count_max).value();
     if (run.count == 0) return blocks;
     EXPECT_GE(run.first, from);
     EXPECT_LE(run.count, count_max);
@@ -183,7 +183,12 @@ TEST_F(ReplicaStoreTest, NextChangedJoinsRunsOverExtents) {
   ASSERT_TRUE(f.write(v, 20, Values(100, 7)));
   EXPECT_EQ(v->next_changed(View::top(), std::nullopt, 0, 1000), (BlockRange{20, 100}));
   EXPECT_EQ(v->next_changed(View::top(), std::nullopt, 25, 50), (BlockRange{25, 50}));
-  EXPECT_EQ(v->next_changed(View::top(), std::nullopt, 120, 50).count, 0u);
+  EXPECT_EQ(v->next_changed(View::top(), std::nullopt, 120, 50)->count, 0u);
+  // "Nothing has changed" would leave out what a copy of a snapshot needs.
+  Result<BlockRange> unknown = v->next_changed(View{SnapshotId(9)}, std::nullopt, 0, 50);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, Code::kNotFound);
+  EXPECT_FALSE(v->next_changed(View::top(), View{SnapshotId(9)}, 0, 50));
 }
 
 // --- intents and dirty regions
