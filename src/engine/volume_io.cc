@@ -283,7 +283,7 @@ io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, Blo
 
 io::Task<Result<void>> Volume::wait_for_lease() {
   TimePoint give_up_at = context_.executor.now() + context_.wait_max;
-  while (!members_.lease().may_read(membership_.set().in_sync(), context_.executor.now())) {
+  while (!members_.lease().may_read(membership_.set().lease_from(), context_.executor.now())) {
     if (gate_.aborted()) co_return fail(*gate_.aborted());
     if (context_.executor.now() >= give_up_at) {
       co_return fail(Code::kTimedOut, "R5: a replica in sync did not answer within the limit");
