@@ -56,7 +56,7 @@ io::Task<void> Volume::tick() {
     // Also when the set has changed: the next absence is to begin with a generation of its own.
     const core::GenerationClock& clock = membership_.clock();
     bool unstable = gate_.last_seq() != stabilized_ || clock.stable_from() != clock.current();
-    if (now >= stabilize_at && unstable && !stabilizing_) {
+    if (now >= stabilize_at && equal_ && unstable && !stabilizing_) {
       stabilize_at = now + kStabilizeInterval;
       group_.spawn(stabilize());
     }

@@ -191,6 +191,7 @@ class Volume final : public BlockDevice {
   bool layers_changing_ = false;  // by a snapshot or a restore: no replica begins to sync
   // What this primary gave to members that are behind: as good as what they froze themselves.
   std::array<std::vector<SnapshotId>, 32> rebuilt_snapshots_;
+  bool equal_ = false;  // the takeover has made the members equal: before, no generation is stable
   bool stabilizing_ = false;
   bool detaching_ = false;
   bool stopping_ = false;
