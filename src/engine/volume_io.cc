@@ -263,6 +263,11 @@ io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, Blo
   auto id = co_await gate_.enter(core::OperationKind::kCopy, range);
   if (!id) co_return;
   gate_.start(*id, {});
+  core::MemberSet healthy = membership_.set().healthy();
+  if (!healthy.contains(good) || !healthy.contains(bad)) {
+    gate_.leave(*id);
+    co_return;
+  }
   io::PooledBuffer data = context_.buffers.take(range.bytes());
   wire::Header request;
   request.type = wire::Type::kRead;
