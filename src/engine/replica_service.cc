@@ -140,10 +140,12 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
     case wire::Type::kFreeze: co_return co_await store.freeze(request.snapshot);
     case wire::Type::kDeleteSnapshot: co_return co_await store.delete_snapshot(request.snapshot);
     case wire::Type::kRestore: co_return co_await store.restore(request.snapshot);
-    case wire::Type::kResize:
-      // A growth that was given up may have left it larger than the volume is to be.
-      if (store.size_blocks() >= request.range.first) co_return Result<void>{};
-      co_return co_await store.resize(request.range.first);
+    case wire::Type::kResize: {
+      // A growth that was given up may have left it larger than the volume is to be. It is durable
+      // when this one returns.
+      uint64_t size_blocks = std::max(store.size_blocks(), request.range.first);
+      co_return co_await store.resize(size_blocks);
+    }
     case wire::Type::kSetGeneration: store.set_generation(request.generation); break;
     case wire::Type::kForgetDirty: store.forget_dirty(request.generation); break;
     case wire::Type::kClearRecent: store.clear_recent(); break;

@@ -82,13 +82,14 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
   CO_TRY(co_await members_.call(member, clear, {}, {}));
-  if (target.size_blocks < record().size_blocks) {
+  uint64_t size_blocks = record().size_blocks;
+  std::vector<core::SnapshotRecord> snapshots = record().snapshots;
+  if (target.size_blocks < size_blocks) {
     wire::Header grow;
     grow.type = wire::Type::kResize;
-    grow.range.first = record().size_blocks;
+    grow.range.first = size_blocks;
     CO_TRY(co_await members_.call(member, grow, {}, {}));
   }
-  std::vector<core::SnapshotRecord> snapshots = record().snapshots;
   CO_TRY(co_await resync_snapshots(member, target));
   bool changed = record().snapshots != snapshots || record().size_blocks != size_blocks;
   if (layers_changing_ || changed) {
