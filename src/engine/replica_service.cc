@@ -121,8 +121,15 @@ io::Task<Result<wire::Header>> ReplicaService::admitted_call(Replica& replica,
   bool fences_wait = request.type != wire::Type::kDeleteSnapshot;
   if (!fences_wait) replica.fsm.end_operation();
   auto done = co_await execute(replica.store, request, payload, into, reply);
+  if (fences_wait) {
+    replica.fsm.end_operation();
+  } else if (replica.fsm.overtaken(fence_of(request))) {
+    // The fence's answer said how long this replica had been quiet: an answer to an older primary
+    // would prolong its lease (R5).
+    bool stale = request.epoch < replica.fsm.highest_seen();
+    co_return fail(stale ? Code::kStaleEpoch : Code::kNotInSync, "R4: fenced meanwhile");
+  }
   replica.last_answer = executor_.now();
-  if (fences_wait) replica.fsm.end_operation();
   if (!done) co_return fail(done.error());
   co_return reply;
 }
