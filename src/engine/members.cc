@@ -147,6 +147,9 @@ io::Task<Result<std::vector<uint64_t>>> Members::intent_regions(core::MemberInde
   for (;;) {
     CO_TRY_ASSIGN(Answer answer, co_await query(member, request));
     CO_TRY_ASSIGN(std::vector<uint64_t> page, decode_numbers(answer.payload));
+    if (!page.empty() && page.front() < request.range.first) {
+      co_return fail(Code::kCorrupt, "a list of regions goes back");
+    }
     all.insert(all.end(), page.begin(), page.end());
     if (!answer.header.has(wire::kMore) || page.empty()) co_return all;
     request.range.first = page.back() + 1;

@@ -222,6 +222,9 @@ io::Task<Result<Volume::DirtyRegions>> Volume::changed_regions(core::MemberIndex
     request.range.count = kBlocksPerZone;
     CO_TRY_ASSIGN(wire::Header reply, co_await members_.call(source, request, payload, {}));
     if (reply.range.count == 0) co_return regions;
+    if (reply.range.first < request.range.first) {
+      co_return fail(Code::kCorrupt, "a list of changed blocks goes back");
+    }
     uint64_t last = (reply.range.end() - 1) / kBlocksPerRegion;
     uint64_t end = (last + 1) * kBlocksPerRegion;
     BlockRange changed{reply.range.first, static_cast<uint32_t>(end - reply.range.first)};
