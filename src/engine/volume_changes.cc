@@ -221,6 +221,9 @@ io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
     next.replicas.push_back(replica);
     return {};
   };
+  // What an earlier replica of this index was given is not in this one.
+  bool fresh = record().find(replica.index) == nullptr;
+  if (fresh && replica.index < rebuilt_snapshots_.size()) rebuilt_snapshots_[replica.index].clear();
   co_return co_await membership_.update(std::move(add));
 }
 
