@@ -53,6 +53,9 @@ io::Task<void> Volume::tick() {
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
       group_.spawn(heartbeat(member));
     }
+    Error stuck{Code::kTimedOut, 0, "its disk has not answered within the limit"};
+    for (core::MemberIndex member : members_.overdue() & members) membership_.failed(member, stuck);
+    gate_.look_again();
     // Also when the set has changed: the next absence is to begin with a generation of its own.
     const core::GenerationClock& clock = membership_.clock();
     bool unstable = gate_.last_seq() != stabilized_ || clock.stable_from() != clock.current();

@@ -49,8 +49,7 @@ class Volume final : public BlockDevice {
   ~Volume() override;
 
   // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the
-  // clean detach. On an error the volume is stopped all the same, and its record says it is
-  // unclean.
+  // clean detach. On an error it is stopped all the same, and its record says it is unclean.
   io::Task<Result<void>> detach();
   // Ends everything at once, as a killed process would: operations fail with kClosed.
   io::Task<void> stop();

@@ -10,6 +10,9 @@ namespace cleat::engine {
 namespace {
 
 constexpr size_t kSnapshotsMax = 1024;
+// A change of the layers that finds no moment without a write under way fails, and lets the others
+// go on.
+constexpr Duration kHoldMax = 5s;
 
 bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
   auto same = [id](const core::SnapshotRecord& s) { return s.id == id; };
@@ -34,7 +37,7 @@ io::Task<Result<void>> Volume::begin_layers_change(const char* why) {
   for (core::MemberIndex member : membership_.set().syncing()) {
     membership_.failed(member, Error{Code::kCancelled, 0, why});
   }
-  auto held = co_await gate_.hold();
+  auto held = co_await gate_.hold(context_.executor.now() + kHoldMax);
   if (!held) layers_changing_ = false;
   co_return held;
 }

@@ -258,7 +258,8 @@ io::Task<Result<void>> Volume::read_member(BlockRange range, MutableBuffer into)
   }
 }
 
-// Writes what a good replica holds over what another could not read.
+// Writes what a good replica holds over what another could not read. While this waited for its
+// turn the good one may have missed a write and left.
 io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range) {
   auto id = co_await gate_.enter(core::OperationKind::kCopy, range);
   if (!id) co_return;
