@@ -39,7 +39,7 @@ def check_file(node, volume, name, digest):
 
 
 def wait_no_replicas(cluster):
-    """Also those that a volume left behind on a node that was down: inspect asks the pool itself."""
+    """Also what a volume left behind on a node that was down: inspect asks the pool itself."""
     node = cluster.nodes[0]
 
     def none_left():
