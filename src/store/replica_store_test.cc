@@ -236,6 +236,7 @@ TEST_F(ReplicaStoreTest, AnIntentStaysForAWriteThatWaits) {
   f.loop().spawn(write(*v, data.span(), done));
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(f.loop().wait(f.pool().tick()));
   ASSERT_FALSE(done) << "the merge has the extent";
+  EXPECT_EQ(v->intent_regions().size(), 16u);
   f.loop().run();
   ASSERT_TRUE(done);
   f.power_loss(sim::keep_all());
