@@ -14,6 +14,7 @@ void InSyncSet::adopt(const VolumeRecord& record) {
       in_sync_.add(replica.index);
       behind_.remove(replica.index);
       syncing_.remove(replica.index);
+      joining_.remove(replica.index);
     } else {
       in_sync_.remove(replica.index);
       leaving_.remove(replica.index);
@@ -86,16 +87,19 @@ InSyncSet::Outcome InSyncSet::committed() {
   return outcome;
 }
 
-void InSyncSet::conflicted() {
+void InSyncSet::conflicted(const VolumeRecord& stored) {
   CHECK(under_way_, "a change was under way");
   under_way_ = false;
-  // What failed while its join was under way did not join: it is behind again.
   MemberSet failed = pending_.joined & leaving_;
+  pending_ = {};
+  adopt(stored);
+  // What failed while its join was under way is behind again if it did not join. If it did, it goes
+  // on leaving, and only a transaction takes it out (R2).
+  failed = failed & syncing_;
   leaving_ = leaving_ - failed;
   joining_ = joining_ - failed;
   syncing_ = syncing_ - failed;
   behind_ = behind_ | failed;
-  pending_ = {};
 }
 
 }  // namespace cleat::core

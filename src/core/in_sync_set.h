@@ -33,6 +33,9 @@ class InSyncSet {
   // Who a new write is sent to, and whom it waits for.
   MemberSet send_to() const { return healthy() | syncing_; }
   MemberSet wait_for() const { return in_sync_ | syncing_; }
+  // Whose answers the lease needs (R5): a takeover believes the stored record, in which a member
+  // whose join is under way may be in sync already.
+  MemberSet lease_from() const { return in_sync_ | (under_way_ ? pending_.joined : MemberSet{}); }
 
   enum class Failed : uint8_t {
     kLeaving,  // a transaction that removes it is due; writes wait for that
@@ -65,8 +68,9 @@ class InSyncSet {
     MemberSet joined;
   };
   Outcome committed();
-  void
-  conflicted();  // the record was changed by another: read it, then reset() or give up as fenced
+  // Another change of the record came first; it is `stored` now. What this one asked for may be in
+  // there all the same, when only the answer was lost.
+  void conflicted(const VolumeRecord& stored);
 
   // The record was changed by somebody else at the same epoch (a replica added or removed).
   void adopt(const VolumeRecord& record);

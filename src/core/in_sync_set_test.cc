@@ -45,7 +45,7 @@ TEST(InSyncSet, R2AConflictedRemovalIsTriedAgain) {
   InSyncSet set(record);
   set.fail(0);
   ASSERT_TRUE(set.next_change(record, Generation(1)));
-  set.conflicted();
+  set.conflicted(record);
   EXPECT_EQ(set.wait_for(), (MemberSet{0, 1}));
   EXPECT_TRUE(set.next_change(record, Generation(1)));
 }
@@ -123,10 +123,41 @@ TEST(InSyncSet, AMemberWhoseJoinWasConflictedAfterItFailedIsBehind) {
   set.request_join(1);
   ASSERT_TRUE(set.next_change(record, Generation(3)));
   set.fail(1);
-  set.conflicted();
-  set.adopt(record);
+  set.conflicted(record);
   EXPECT_EQ(set.behind(), MemberSet{1});
   EXPECT_EQ(set.wait_for(), MemberSet{0});
+}
+
+// The join's answer was lost, and a third party changed the record before it was read again.
+TEST(InSyncSet, R9AMemberThatFailedAndJoinedAllTheSameLeavesByATransaction) {
+  VolumeRecord record = record_of({kIn, kOut});
+  InSyncSet set(record);
+  set.begin_sync(1);
+  set.request_join(1);
+  auto joined = set.next_change(record, Generation(3));
+  ASSERT_TRUE(joined);
+  set.fail(1);
+  VolumeRecord stored = record_of({kIn, kIn, ReplicaState::kNew});
+  set.conflicted(stored);
+  EXPECT_EQ(set.healthy(), MemberSet{0}) << "its failure is not forgotten";
+  EXPECT_EQ(set.wait_for(), (MemberSet{0, 1}));
+  auto removed = set.next_change(stored, Generation(3));
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed->find(1)->state, ReplicaState::kStale);
+}
+
+TEST(InSyncSet, R5TheLeaseNeedsAMemberWhoseJoinMayHaveBeenStored) {
+  VolumeRecord record = record_of({kIn, kOut});
+  InSyncSet set(record);
+  set.begin_sync(1);
+  set.request_join(1);
+  EXPECT_EQ(set.lease_from(), MemberSet{0});
+  ASSERT_TRUE(set.next_change(record, Generation(3)));
+  EXPECT_EQ(set.lease_from(), (MemberSet{0, 1})) << "who takes over may fence no other than it";
+  set.fail(1);
+  EXPECT_EQ(set.lease_from(), (MemberSet{0, 1}));
+  set.conflicted(record);
+  EXPECT_EQ(set.lease_from(), MemberSet{0});
 }
 
 TEST(InSyncSet, AdoptsReplicasThatWereAddedAndRemoved) {

@@ -62,6 +62,8 @@ class ReplicaFsm {
     return Fence::kDrain;
   }
   bool drained() const { return under_way_ == 0; }
+  // A later fence came while this one waited: it is refused, and need not wait.
+  bool overtaken(FenceAt at) const { return at != door_; }
   // The epoch is durable. False when a still later fence came meanwhile: then this one is refused.
   bool fenced(FenceAt at) {
     durable_ = std::max(durable_, at.epoch);

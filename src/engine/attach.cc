@@ -96,6 +96,7 @@ io::Task<Result<void>> Volume::open(core::PreviousAttach previous) {
   // A member that failed meanwhile was not made equal: it leaves by what was stable before.
   CO_TRY(co_await removals_done());
   membership_.clock().flushed(first);
+  equal_ = true;
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
   CO_TRY(co_await on_all(membership_.set().healthy(), clear));

@@ -56,11 +56,29 @@ void Members::note(core::MemberIndex member, const wire::Header& request, TimePo
   if (unanswered && members_[member].fence == request.fence) members_[member].fence = 0;
 }
 
+Members::Call::Call(Members& members, core::MemberIndex index, TimePoint limit)
+    : of(members),
+      called(members.members_[index].member.get()),
+      member(index),
+      until(limit),
+      next(members.calls_) {
+  if (next != nullptr) next->before = this;
+  of.calls_ = this;
+}
+
+Members::Call::~Call() {
+  (before != nullptr ? before->next : of.calls_) = next;
+  if (next != nullptr) next->before = before;
+}
+
 io::Task<Result<wire::Header>> Members::call(core::MemberIndex member, wire::Header request,
                                              ConstBuffer payload, MutableBuffer into,
                                              Duration timeout) {
   CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
+  // A merge on a disk that works may take longer than any limit.
+  bool merges = request.type == wire::Type::kDeleteSnapshot;
+  Call under_way(*this, member, merges ? TimePoint::max() : sent + timeout);
   members_[member].called = sent;
   ++members_[member].calls;
   auto reply = co_await members_[member].member->call(request, payload, into, timeout);
@@ -73,6 +91,7 @@ io::Task<Result<Answer>> Members::query(core::MemberIndex member, wire::Header r
                                         ConstBuffer payload, Duration timeout) {
   CO_TRY(fill(member, request));
   TimePoint sent = executor_.now();
+  Call under_way(*this, member, sent + timeout);
   members_[member].called = sent;
   ++members_[member].calls;
   auto answer = co_await members_[member].member->query(request, payload, timeout);
@@ -147,6 +166,9 @@ io::Task<Result<std::vector<uint64_t>>> Members::intent_regions(core::MemberInde
   for (;;) {
     CO_TRY_ASSIGN(Answer answer, co_await query(member, request));
     CO_TRY_ASSIGN(std::vector<uint64_t> page, decode_numbers(answer.payload));
+    if (!page.empty() && page.front() < request.range.first) {
+      co_return fail(Code::kCorrupt, "a list of regions goes back");
+    }
     all.insert(all.end(), page.begin(), page.end());
     if (!answer.header.has(wire::kMore) || page.empty()) co_return all;
     request.range.first = page.back() + 1;
@@ -155,6 +177,18 @@ io::Task<Result<std::vector<uint64_t>>> Members::intent_regions(core::MemberInde
 
 void Members::give_up(core::MemberIndex member) {
   if (knows(member)) members_[member].member->give_up();
+}
+
+core::MemberSet Members::overdue() {
+  core::MemberSet found;
+  for (Call* call = calls_; call != nullptr; call = call->next) {
+    if (call->until >= executor_.now() || call->called != members_[call->member].member.get()) {
+      continue;
+    }
+    if (call->found_overdue) found.add(call->member);
+    call->found_overdue = true;
+  }
+  return found;
 }
 
 void Members::give_up_silent(Duration silence) {

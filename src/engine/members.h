@@ -57,6 +57,10 @@ class Members {
                                                                  Generation at_or_above);
   io::Task<Result<std::vector<uint64_t>>> intent_regions(core::MemberIndex member);
   void give_up(core::MemberIndex member);
+  // Members with a call that should have ended by now, and did not: their disk is stuck. A call
+  // counts when this finds it the second time, so that a process that was stopped takes the answers
+  // that wait for it first.
+  core::MemberSet overdue();
   // Gives up members that were called and have said nothing for so long. For a volume that has
   // ended: no heartbeat looks after its calls any more.
   void give_up_silent(Duration silence);
@@ -67,6 +71,19 @@ class Members {
   const core::Lease& lease() const { return lease_; }
 
  private:
+  // A call under way, in the frame that waits for it.
+  struct Call {
+    Call(Members& members, core::MemberIndex index, TimePoint limit);
+    Call(const Call&) = delete;
+    ~Call();
+    Members& of;
+    const Member* called;
+    core::MemberIndex member;
+    TimePoint until;
+    bool found_overdue = false;
+    Call* before = nullptr;
+    Call* next = nullptr;
+  };
   struct Slot {
     std::unique_ptr<Member> member;
     uint32_t fence = 0;  // the newest that it answered; 0: it must be fenced first
@@ -91,6 +108,7 @@ class Members {
   std::array<Slot, 32> members_;
   core::MemberSet fencing_;  // ready() is at it
   io::WaitQueue fenced_;
+  Call* calls_ = nullptr;
   std::vector<std::unique_ptr<Member>> dropped_;
 };
 

@@ -54,7 +54,7 @@ io::Task<void> Membership::run() {
     if (stored == Stored::kStored) {
       apply(set_.committed());
     } else {
-      set_.conflicted();
+      set_.conflicted(record());
       adopt();
     }
     unlock();

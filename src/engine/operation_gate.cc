@@ -73,12 +73,14 @@ void OperationGate::leave(Id id) {
   left_.notify_all();
 }
 
-io::Task<Result<void>> OperationGate::hold() {
+io::Task<Result<void>> OperationGate::hold(TimePoint give_up_at) {
   ++holds_;
   while (exclusive_inside_ > 0) {
-    if (aborted_) {
+    bool late = executor_.now() >= give_up_at;
+    if (aborted_ || late) {
       release();
-      co_return fail(*aborted_);
+      if (aborted_) co_return fail(*aborted_);
+      co_return fail(Code::kTimedOut, "writes under way did not end: a replica is stuck");
     }
     co_await left_.wait();
   }

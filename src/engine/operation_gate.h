@@ -32,9 +32,11 @@ class OperationGate {
   void leave(Id id);
 
   // Writes and copies that have not entered wait until release(); hold() returns when none is
-  // inside. Holds nest.
-  io::Task<Result<void>> hold();
+  // inside. Holds nest. kTimedOut, and nothing is held: some were still inside at `give_up_at`,
+  // which is noticed by look_again().
+  io::Task<Result<void>> hold(TimePoint give_up_at);
   void release();
+  void look_again() { left_.notify_all(); }
 
   // Every operation that waits or comes later fails with this. For good.
   void abort(Error reason);

@@ -66,6 +66,10 @@ Result<FenceAnswer> decode_fence(ConstBuffer bytes) {
   TRY_ASSIGN(answer.size_blocks, reader.u64());
   TRY_ASSIGN(uint32_t recent_count, reader.u32());
   TRY_ASSIGN(uint32_t snapshot_count, reader.u32());
+  // No clock and no counter gets there: what is computed with them must not overflow.
+  if (quiet_ns > UINT64_MAX / 4 || generation > UINT64_MAX / 4) {
+    return fail(Code::kCorrupt, "a fence's answer with a number that can't be");
+  }
   answer.reply.recent_lost = lost != 0;
   answer.reply.generation = Generation(generation);
   answer.reply.quiet_for = Duration(static_cast<int64_t>(quiet_ns));
@@ -122,8 +126,13 @@ Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes) {
   if (bytes.size() % sizeof(uint64_t) != 0) return fail(Code::kCorrupt, "a list of odd length");
   std::vector<uint64_t> numbers(bytes.size() / sizeof(uint64_t));
   wire::Reader reader(bytes);
+  uint64_t least = 0;
   for (uint64_t& number : numbers) {
     TRY_ASSIGN(number, reader.u64());
+    if (number < least || number >= kRegionsMax) {
+      return fail(Code::kCorrupt, "a list of regions out of order");
+    }
+    least = number + 1;
   }
   return numbers;
 }

@@ -37,6 +37,7 @@ std::vector<std::byte> encode_dirty(const std::vector<core::DirtyRegion>& region
 Result<std::vector<core::DirtyRegion>> decode_dirty(ConstBuffer bytes);
 
 std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers);
+// kCorrupt for a list that is not sorted.
 Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes);
 
 }  // namespace cleat::engine

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "common/check.h"
 #include "wire/codec.h"
@@ -121,8 +122,15 @@ io::Task<Result<wire::Header>> ReplicaService::admitted_call(Replica& replica,
   bool fences_wait = request.type != wire::Type::kDeleteSnapshot;
   if (!fences_wait) replica.fsm.end_operation();
   auto done = co_await execute(replica.store, request, payload, into, reply);
+  if (fences_wait) {
+    replica.fsm.end_operation();
+  } else if (replica.fsm.overtaken(fence_of(request))) {
+    // The fence's answer said how long this replica had been quiet: an answer to an older primary
+    // would prolong its lease (R5).
+    bool stale = request.epoch < replica.fsm.highest_seen();
+    co_return fail(stale ? Code::kStaleEpoch : Code::kNotInSync, "R4: fenced meanwhile");
+  }
   replica.last_answer = executor_.now();
-  if (fences_wait) replica.fsm.end_operation();
   if (!done) co_return fail(done.error());
   co_return reply;
 }
@@ -140,10 +148,12 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
     case wire::Type::kFreeze: co_return co_await store.freeze(request.snapshot);
     case wire::Type::kDeleteSnapshot: co_return co_await store.delete_snapshot(request.snapshot);
     case wire::Type::kRestore: co_return co_await store.restore(request.snapshot);
-    case wire::Type::kResize:
-      // A growth that was given up may have left it larger than the volume is to be.
-      if (store.size_blocks() >= request.range.first) co_return Result<void>{};
-      co_return co_await store.resize(request.range.first);
+    case wire::Type::kResize: {
+      // A growth that was given up may have left it larger than the volume is to be. It is durable
+      // when this one returns.
+      uint64_t size_blocks = std::max(store.size_blocks(), request.range.first);
+      co_return co_await store.resize(size_blocks);
+    }
     case wire::Type::kSetGeneration: store.set_generation(request.generation); break;
     case wire::Type::kForgetDirty: store.forget_dirty(request.generation); break;
     case wire::Type::kClearRecent: store.clear_recent(); break;
@@ -158,8 +168,8 @@ io::Task<Result<void>> ReplicaService::execute(store::ReplicaStore& store,
         CO_TRY_ASSIGN(uint64_t snapshot, reader.u64());
         base = store::View{SnapshotId(snapshot)};
       }
-      reply.range =
-          store.next_changed(view_of(request), base, request.range.first, request.range.count);
+      CO_TRY_ASSIGN(reply.range, store.next_changed(view_of(request), base, request.range.first,
+                                                    request.range.count));
       break;
     }
     default: co_return fail(Code::kUnsupported, "a message that a replica does not answer");
@@ -219,6 +229,41 @@ io::Task<Result<Answer>> ReplicaService::query(const wire::Header& request, Cons
   co_return answer;
 }
 
+// Shared by who asks and what was begun: either may end first.
+struct ReplicaService::Query {
+  struct Waiting {
+    ReplicaService& service;
+    Query& asked;
+    bool await_ready() const { return asked.answer.has_value(); }
+    void await_suspend(std::coroutine_handle<> handle) {
+      asked.timer.waiter = handle;
+      service.executor_.arm(asked.timer);
+    }
+    void await_resume() const {}
+  };
+  wire::Header request;
+  std::optional<Result<Answer>> answer;
+  io::Timer timer;
+};
+
+io::Task<void> ReplicaService::run(std::shared_ptr<Query> asked) {
+  asked->answer = co_await query(asked->request, {});
+  if (!asked->timer.armed) co_return;
+  executor_.cancel(asked->timer);
+  executor_.post(asked->timer.waiter);
+}
+
+io::Task<Result<Answer>> ReplicaService::query_within(const wire::Header& request,
+                                                      Duration timeout) {
+  auto asked = std::make_shared<Query>();
+  asked->request = request;
+  asked->timer.at = executor_.now() + timeout;
+  queries_.spawn(run(asked));
+  co_await Query::Waiting{*this, *asked};
+  if (!asked->answer) co_return fail(Code::kTimedOut, "the disk of this node's replica is stuck");
+  co_return *std::move(asked->answer);
+}
+
 io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, core::FenceAt at) {
   constexpr const char* kOvertaken = "R4: a later fence came meanwhile";
   switch (replica.fsm.fence(at)) {
@@ -227,9 +272,12 @@ io::Task<Result<Answer>> ReplicaService::fence(Replica& replica, core::FenceAt a
     case core::ReplicaFsm::Fence::kLate: co_return fail(Code::kNotInSync, kOvertaken);
     case core::ReplicaFsm::Fence::kAnswer: break;
     case core::ReplicaFsm::Fence::kDrain: {
-      while (!replica.fsm.drained()) co_await replica.ended.wait();
-      if (replica.store.epoch() < at.epoch) CO_TRY(co_await replica.store.set_epoch(at.epoch));
-      if (!replica.fsm.fenced(at)) {
+      replica.ended.notify_all();  // fences before it need not wait any more
+      while (!replica.fsm.drained() && !replica.fsm.overtaken(at)) co_await replica.ended.wait();
+      if (!replica.fsm.overtaken(at) && replica.store.epoch() < at.epoch) {
+        CO_TRY(co_await replica.store.set_epoch(at.epoch));
+      }
+      if (replica.fsm.overtaken(at) || !replica.fsm.fenced(at)) {
         bool stale = at.epoch < replica.fsm.highest_seen();
         co_return fail(stale ? Code::kStaleEpoch : Code::kNotInSync, kOvertaken);
       }
@@ -283,9 +331,9 @@ io::Task<Result<wire::Header>> LocalMember::call(const wire::Header& request, Co
   return service_.call(request, payload, into);
 }
 
-io::Task<Result<Answer>> LocalMember::query(const wire::Header& request, ConstBuffer payload,
-                                            Duration) {
-  return service_.query(request, payload);
+io::Task<Result<Answer>> LocalMember::query(const wire::Header& request, ConstBuffer,
+                                            Duration timeout) {
+  return service_.query_within(request, timeout);
 }
 
 }  // namespace cleat::engine

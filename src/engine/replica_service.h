@@ -17,6 +17,7 @@
 #include "io/buffer_pool.h"
 #include "io/executor.h"
 #include "io/sync.h"
+#include "io/task_group.h"
 #include "store/replica_store.h"
 #include "wire/request_handler.h"
 
@@ -39,8 +40,11 @@ class ReplicaService final : public wire::RequestHandler {
   io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
                                       MutableBuffer into);
   io::Task<Result<Answer>> query(const wire::Header& request, ConstBuffer payload);
+  // As query(), which borrows no memory: kTimedOut when it takes longer, and it ends by itself.
+  io::Task<Result<Answer>> query_within(const wire::Header& request, Duration timeout);
 
  private:
+  struct Query;
   struct Replica {
     Replica(io::Executor& executor, store::ReplicaStore& replica_store, TimePoint now)
         : store(replica_store), fsm(replica_store.epoch()), ended(executor), last_answer(now) {}
@@ -52,6 +56,7 @@ class ReplicaService final : public wire::RequestHandler {
   };
 
   Replica* lookup(VolumeId volume);
+  io::Task<void> run(std::shared_ptr<Query> asked);
   io::Task<Result<Answer>> fence(Replica& replica, core::FenceAt at);
   io::Task<Result<wire::Header>> admitted_call(Replica& replica, const wire::Header& request,
                                                ConstBuffer payload, MutableBuffer into);
@@ -67,6 +72,7 @@ class ReplicaService final : public wire::RequestHandler {
   io::Executor& executor_;
   io::BufferPool& buffers_;
   absl::flat_hash_map<VolumeId, std::unique_ptr<Replica>> replicas_;
+  io::TaskGroup queries_;
 };
 
 // This node's replica as a Member.
@@ -77,7 +83,8 @@ class LocalMember final : public Member {
                                       MutableBuffer into, Duration timeout) override;
   io::Task<Result<Answer>> query(const wire::Header& request, ConstBuffer payload,
                                  Duration timeout) override;
-  // The disk's own operations can't be given up: their memory is the kernel's until they end.
+  // A disk's operation can't be given up: its memory is the kernel's until it ends. Volume::tick()
+  // takes out a replica whose disk is stuck; only those who wait for its calls go on waiting.
   void give_up() override {}
 
  private:

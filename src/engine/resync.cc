@@ -82,16 +82,18 @@ io::Task<Result<void>> Volume::resync(core::MemberIndex member) {
   wire::Header clear;
   clear.type = wire::Type::kClearRecent;
   CO_TRY(co_await members_.call(member, clear, {}, {}));
-  if (target.size_blocks < record().size_blocks) {
+  uint64_t size_blocks = record().size_blocks;
+  std::vector<core::SnapshotRecord> snapshots = record().snapshots;
+  if (target.size_blocks < size_blocks) {
     wire::Header grow;
     grow.type = wire::Type::kResize;
-    grow.range.first = record().size_blocks;
+    grow.range.first = size_blocks;
     CO_TRY(co_await members_.call(member, grow, {}, {}));
   }
-  std::vector<core::SnapshotRecord> snapshots = record().snapshots;
   CO_TRY(co_await resync_snapshots(member, target));
-  if (layers_changing_ || record().snapshots != snapshots) {
-    co_return fail(Code::kBusy, "snapshots were taken or deleted meanwhile");
+  bool changed = record().snapshots != snapshots || record().size_blocks != size_blocks;
+  if (layers_changing_ || changed) {
+    co_return fail(Code::kBusy, "the volume's snapshots or its size were changed meanwhile");
   }
   if (ending() || !membership_.set().behind().contains(member)) {
     co_return fail(Code::kCancelled, "the volume ends, or the replica was taken out");
@@ -220,6 +222,9 @@ io::Task<Result<Volume::DirtyRegions>> Volume::changed_regions(core::MemberIndex
     request.range.count = kBlocksPerZone;
     CO_TRY_ASSIGN(wire::Header reply, co_await members_.call(source, request, payload, {}));
     if (reply.range.count == 0) co_return regions;
+    if (reply.range.first < request.range.first) {
+      co_return fail(Code::kCorrupt, "a list of changed blocks goes back");
+    }
     uint64_t last = (reply.range.end() - 1) / kBlocksPerRegion;
     uint64_t end = (last + 1) * kBlocksPerRegion;
     BlockRange changed{reply.range.first, static_cast<uint32_t>(end - reply.range.first)};
@@ -316,7 +321,11 @@ io::Task<Result<void>> Volume::copy_range(Copying& copying, BlockRange range) {
     resync_progress_.copied_bytes += *copied;
     co_return Result<void>{};
   }
-  if (copied.error().member == source) membership_.failed(source, copied.error().error);
+  // A snapshot that was deleted meanwhile is nobody's failure.
+  bool deleted = !top && copied.error().error.code == Code::kNotFound;
+  if (copied.error().member == source && !deleted) {
+    membership_.failed(source, copied.error().error);
+  }
   co_return fail(copied.error().error);
 }
 

@@ -53,10 +53,13 @@ io::Task<void> Volume::tick() {
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
       group_.spawn(heartbeat(member));
     }
+    Error stuck{Code::kTimedOut, 0, "its disk has not answered within the limit"};
+    for (core::MemberIndex member : members_.overdue() & members) membership_.failed(member, stuck);
+    gate_.look_again();
     // Also when the set has changed: the next absence is to begin with a generation of its own.
     const core::GenerationClock& clock = membership_.clock();
     bool unstable = gate_.last_seq() != stabilized_ || clock.stable_from() != clock.current();
-    if (now >= stabilize_at && unstable && !stabilizing_) {
+    if (now >= stabilize_at && equal_ && unstable && !stabilizing_) {
       stabilize_at = now + kStabilizeInterval;
       group_.spawn(stabilize());
     }

@@ -49,8 +49,7 @@ class Volume final : public BlockDevice {
   ~Volume() override;
 
   // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the
-  // clean detach. On an error the volume is stopped all the same, and its record says it is
-  // unclean.
+  // clean detach. On an error it is stopped all the same, and its record says it is unclean.
   io::Task<Result<void>> detach();
   // Ends everything at once, as a killed process would: operations fail with kClosed.
   io::Task<void> stop();
@@ -144,6 +143,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> freeze_members(SnapshotId snapshot);
   io::Task<Result<void>> list_snapshot(core::SnapshotRecord snapshot);
   io::Task<Result<void>> finish_restore();
+  io::Task<Result<void>> grow(uint64_t size_blocks);
   io::Task<void> freeze_member(core::MemberIndex member, SnapshotId snapshot, Result<void>& result);
   io::Task<void> forget_snapshot(core::MemberIndex member, SnapshotId snapshot);
   io::Task<Result<void>> begin_layers_change(const char* why);
@@ -188,9 +188,10 @@ class Volume final : public BlockDevice {
   Seq stabilized_;                               // last write that a generation's flush has covered
   uint64_t next_read_ = 0;
   uint32_t stalled_ = 0;          // operations that wait for a member to return
-  bool layers_changing_ = false;  // by a snapshot or a restore: no replica begins to sync
+  bool layers_changing_ = false;  // by a snapshot, restore or growth: no replica begins to sync
   // What this primary gave to members that are behind: as good as what they froze themselves.
   std::array<std::vector<SnapshotId>, 32> rebuilt_snapshots_;
+  bool equal_ = false;  // the takeover has made the members equal: before, no generation is stable
   bool stabilizing_ = false;
   bool detaching_ = false;
   bool stopping_ = false;

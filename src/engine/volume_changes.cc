@@ -10,6 +10,9 @@ namespace cleat::engine {
 namespace {
 
 constexpr size_t kSnapshotsMax = 1024;
+// A change of the layers that finds no moment without a write under way fails, and lets the others
+// go on.
+constexpr Duration kHoldMax = 5s;
 
 bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
   auto same = [id](const core::SnapshotRecord& s) { return s.id == id; };
@@ -18,7 +21,7 @@ bool has_snapshot(const core::VolumeRecord& record, SnapshotId id) {
 
 }  // namespace
 
-// One change of the layers at a time.
+// One change of the layers or of the size at a time.
 io::Task<Result<void>> Volume::layers_unchanged() {
   while (layers_changing_) {
     if (gate_.aborted()) co_return fail(*gate_.aborted());
@@ -34,7 +37,7 @@ io::Task<Result<void>> Volume::begin_layers_change(const char* why) {
   for (core::MemberIndex member : membership_.set().syncing()) {
     membership_.failed(member, Error{Code::kCancelled, 0, why});
   }
-  auto held = co_await gate_.hold();
+  auto held = co_await gate_.hold(context_.executor.now() + kHoldMax);
   if (!held) layers_changing_ = false;
   co_return held;
 }
@@ -183,19 +186,28 @@ io::Task<Result<void>> Volume::finish_restore() {
 
 io::Task<Result<void>> Volume::resize(uint64_t size_blocks) {
   Use use(*this);
+  CO_TRY(co_await layers_unchanged());
   if (size_blocks < record().size_blocks) {
     co_return fail(Code::kInvalidArgument, "a volume can't be made smaller");
   }
+  // A replica that began to sync now would be let in with the size that it was asked for before.
+  layers_changing_ = true;
+  auto grown = co_await grow(size_blocks);
+  layers_changing_ = false;
+  co_return grown;
+}
+
+io::Task<Result<void>> Volume::grow(uint64_t size_blocks) {
   wire::Header request;
   request.type = wire::Type::kResize;
   request.range.first = size_blocks;
   CO_TRY(co_await on_all(membership_.set().healthy() | membership_.set().syncing(), request));
   CO_TRY(co_await removals_done());
-  Membership::Change grow = [size_blocks](core::VolumeRecord& next) -> Result<void> {
+  Membership::Change larger = [size_blocks](core::VolumeRecord& next) -> Result<void> {
     next.size_blocks = std::max(next.size_blocks, size_blocks);
     return {};
   };
-  co_return co_await membership_.update(std::move(grow));
+  co_return co_await membership_.update(std::move(larger));
 }
 
 io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
@@ -212,6 +224,9 @@ io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
     next.replicas.push_back(replica);
     return {};
   };
+  // What an earlier replica of this index was given is not in this one.
+  bool fresh = record().find(replica.index) == nullptr;
+  if (fresh && replica.index < rebuilt_snapshots_.size()) rebuilt_snapshots_[replica.index].clear();
   co_return co_await membership_.update(std::move(add));
 }
 

@@ -258,11 +258,17 @@ io::Task<Result<void>> Volume::read_member(BlockRange range, MutableBuffer into)
   }
 }
 
-// Writes what a good replica holds over what another could not read.
+// Writes what a good replica holds over what another could not read. While this waited for its
+// turn the good one may have missed a write and left.
 io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, BlockRange range) {
   auto id = co_await gate_.enter(core::OperationKind::kCopy, range);
   if (!id) co_return;
   gate_.start(*id, {});
+  core::MemberSet healthy = membership_.set().healthy();
+  if (!healthy.contains(good) || !healthy.contains(bad)) {
+    gate_.leave(*id);
+    co_return;
+  }
   io::PooledBuffer data = context_.buffers.take(range.bytes());
   wire::Header request;
   request.type = wire::Type::kRead;
@@ -283,7 +289,7 @@ io::Task<void> Volume::repair(core::MemberIndex bad, core::MemberIndex good, Blo
 
 io::Task<Result<void>> Volume::wait_for_lease() {
   TimePoint give_up_at = context_.executor.now() + context_.wait_max;
-  while (!members_.lease().may_read(membership_.set().in_sync(), context_.executor.now())) {
+  while (!members_.lease().may_read(membership_.set().lease_from(), context_.executor.now())) {
     if (gate_.aborted()) co_return fail(*gate_.aborted());
     if (context_.executor.now() >= give_up_at) {
       co_return fail(Code::kTimedOut, "R5: a replica in sync did not answer within the limit");

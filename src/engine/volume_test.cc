@@ -2,58 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-
-#include "engine/testing/fake_member.h"
+#include "engine/testing/volume_fixture.h"
 
 namespace cleat::engine {
 namespace {
 
 using namespace std::chrono_literals;
 
-// A volume on node 1 with replicas 0 (here), 1 and 2, each as the test says.
-class VolumeTest : public testing::Test {
- protected:
-  static core::VolumeRecord record() {
-    core::VolumeRecord record;
-    record.id = VolumeId(7);
-    record.size_blocks = 4096;
-    for (core::MemberIndex index : {core::MemberIndex{0}, core::MemberIndex{1}}) {
-      record.replicas.push_back({index, NodeId(index + 1U), PoolId(index + 1U),
-                                 core::ReplicaState::kInSync, Generation{}});
-    }
-    return record;
-  }
-
-  VolumeContext make_context() {
-    auto factory = [this](const core::ReplicaRecord& replica) -> std::unique_ptr<Member> {
-      return std::make_unique<FakeMember>(loop, replicas[replica.index]);
-    };
-    VolumeContext context{loop, buffers, registry, NodeId(1), factory};
-    context.wait_max = 5s;
-    return context;
-  }
-  void attach(AttachRequest request = {}) {
-    VolumeContext context = make_context();
-    for (FakeReplica& replica : replicas) replica.fence.size_blocks = 4096;
-    auto attached = loop.wait(Volume::attach(std::move(context), VolumeId(7), request));
-    ASSERT_TRUE(attached) << to_string(attached.error());
-    volume = *std::move(attached);
-  }
-  void TearDown() override {
-    if (volume) loop.wait(volume->stop());
-  }
-
-  sim::SimulatedLoop loop{1};
-  io::BufferPool buffers;
-  FakeRegistry registry{record()};
-  std::array<FakeReplica, 3> replicas;
-  std::unique_ptr<Volume> volume;
-};
-
 TEST_F(VolumeTest, AttachesAndDetaches) {
   attach();
-  AlignedBuffer block(kBlockSize);
   EXPECT_TRUE(loop.wait(volume->write(BlockRange{1, 1}, block.span(), WriteFlags::kNone)));
   EXPECT_TRUE(loop.wait(volume->flush()));
   EXPECT_EQ(replicas[1].count(wire::Type::kWrite), 1U);
@@ -82,13 +39,6 @@ TEST_F(VolumeTest, AnAttachThatWasOvertakenEndsThoughAMemberIsSilent) {
   auto attached = loop.wait(Volume::attach(std::move(context), VolumeId(7), {}));
   EXPECT_FALSE(attached);
   EXPECT_LE(loop.now().time_since_epoch(), Duration(10s));
-}
-
-core::SnapshotRecord snapshot_of(uint64_t id) {
-  core::SnapshotRecord snapshot;
-  snapshot.id = SnapshotId(id);
-  snapshot.name = "s";
-  return snapshot;
 }
 
 TEST_F(VolumeTest, ARestoreThatWasCutShortIsFinishedByTheNextAttach) {
@@ -153,7 +103,6 @@ TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
   loop.spawn(take(*volume));
   loop.run_until(loop.now() + 1s);
   EXPECT_EQ(replicas[1].count(wire::Type::kFreeze), 1U);
-  AlignedBuffer block(kBlockSize);
   TimePoint begun = loop.now();
   EXPECT_TRUE(loop.wait(volume->write(BlockRange{1, 1}, block.span(), WriteFlags::kNone)));
   EXPECT_LE(loop.now() - begun, Duration(1s));
@@ -161,6 +110,80 @@ TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
   registry.away = false;
   loop.run_until(loop.now() + 1s);
   EXPECT_EQ(registry.record().snapshots.size(), 1U);
+}
+
+// Its list of writes was being made equal; a generation that was called stable meanwhile hid what
+// differed from the resync.
+TEST_F(VolumeTest, R7NoGenerationIsStableBeforeTheMembersAreEqual) {
+  registry.edit().generation = Generation(5);
+  registry.edit().clean = false;
+  for (FakeReplica& replica : replicas) replica.fence.reply.generation = Generation(9);
+  replicas[0].fence.reply.recent = {{Seq(3), BlockRange{10, 1}}};
+  replicas[1].takes = [](const wire::Header& call) -> Duration {
+    return call.type == wire::Type::kDigest ? 9s : 0s;
+  };
+  replicas[1].fails = [](const wire::Header& call) -> std::optional<Error> {
+    if (call.type != wire::Type::kDigest) return std::nullopt;
+    return Error{Code::kUnreachable, 0, "gone"};
+  };
+  attach();
+  ASSERT_EQ(registry.record().find(1)->state, core::ReplicaState::kStale);
+  EXPECT_EQ(registry.record().find(1)->left_at, Generation(5));
+  EXPECT_EQ(replicas[0].count(wire::Type::kForgetDirty), 0U);
+}
+
+// The replica that was to repair the other had missed a write while the repair waited.
+TEST_F(VolumeTest, R9ARepairTakesNothingFromAReplicaThatLeft) {
+  attach();
+  replicas[0].fails = [](const wire::Header& call) -> std::optional<Error> {
+    if (call.type != wire::Type::kRead) return std::nullopt;
+    return Error{Code::kIoError, 5, "bad sector"};
+  };
+  replicas[1].fails = [](const wire::Header& call) -> std::optional<Error> {
+    if (call.type != wire::Type::kWrite) return std::nullopt;
+    return Error{Code::kIoError, 5, "bad sector"};
+  };
+  std::optional<Result<void>> read;
+  std::optional<Result<void>> written;
+  AlignedBuffer into{kBlockSize};
+  auto read_one = [](Volume& at, MutableBuffer to,
+                     std::optional<Result<void>>& outcome) -> io::Task<void> {
+    outcome = co_await at.read(BlockRange{5, 1}, to);
+  };
+  loop.spawn(read_one(*volume, into.span(), read));
+  loop.spawn(write_one(5, written));
+  loop.run_until(loop.now() + 300ms);
+  ASSERT_TRUE(read && *read);
+  ASSERT_TRUE(written && *written);
+  ASSERT_EQ(registry.record().find(1)->state, core::ReplicaState::kStale);
+  EXPECT_EQ(replicas[1].count(wire::Type::kRead), 1U) << "it lacks the write";
+  EXPECT_EQ(replicas[0].count(wire::Type::kWrite), 1U);
+}
+
+// Memory that a disk has can't be taken back, so those who wait for it wait on; nobody else does.
+TEST_F(VolumeTest, AReplicaHereWhoseDiskIsStuckLeaves) {
+  attach();
+  replicas[0].takes = [](const wire::Header& call) -> Duration {  // a fence waits for the write
+    return call.type == wire::Type::kWrite || call.type == wire::Type::kFence ? 1h : 0s;
+  };
+  std::optional<Result<void>> stuck;
+  loop.spawn(write_one(1, stuck));
+  loop.run_until(loop.now() + 15s);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0, 1})) << "slow is not dead";
+  loop.run_until(loop.now() + 10s);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{1}));
+  EXPECT_EQ(registry.record().find(0)->state, core::ReplicaState::kStale);
+  EXPECT_TRUE(loop.wait(volume->write(BlockRange{2, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(loop.wait(volume->flush()));
+  EXPECT_TRUE(loop.wait(volume->read(BlockRange{3, 1}, block.span())));
+  EXPECT_FALSE(loop.wait(volume->snapshot(snapshot_of(4)))) << "and does not hold the others";
+  EXPECT_TRUE(loop.wait(volume->write(BlockRange{2, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_FALSE(stuck);
+  replicas[0].takes = nullptr;
+  loop.run_until(loop.now() + 2h);
+  ASSERT_TRUE(stuck);
+  EXPECT_TRUE(*stuck);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0, 1}));
 }
 
 // Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own

@@ -73,8 +73,9 @@ bool PoolCore::clear_idle_intents() {
   bool cleared = false;
   for (const auto& [volume, store] : replicas) {
     Replica& replica = *store->replica_;
-    // A write that began before the tick before this one may have touched its zone long ago.
-    if (replica.intents.empty() || replica.writing[(ticks + 1) % 2] > 0) continue;
+    // A write of the period before this one may have touched its zone long ago.
+    if (replica.intents.empty() || replica.writing[(replica.period + 1) % 2] > 0) continue;
+    ++replica.period;
     std::vector<uint32_t> idle = replica.intents.tick();
     if (idle.empty() || replica.recent_lost) continue;
     absl::flat_hash_set<uint32_t> busy;

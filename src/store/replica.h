@@ -37,8 +37,10 @@ struct Replica {
   absl::flat_hash_set<uint64_t> stamped_captured;
   bool stamps_lost = false;  // the scratch area could not hold them
 
-  // Writes under way by the parity of the tick in which they began: a zone is not idle before these
-  // end.
+  // Writes under way by the parity of the period in which they began. A period ends, and zones have
+  // idled for one more, when those of the period before have ended: what a write touches at its
+  // beginning stays open until it ends.
+  uint64_t period = 0;
   std::array<uint64_t, 2> writing{};
   uint64_t operations = 0;  // under way
   bool removed = false;

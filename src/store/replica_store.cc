@@ -15,7 +15,7 @@ namespace {
 class Operation {
  public:
   Operation(PoolCore& pool, Replica& replica, bool writes)
-      : pool_(pool), replica_(replica), parity_(pool.ticks % 2), writes_(writes ? 1 : 0) {
+      : pool_(pool), replica_(replica), parity_(replica.period % 2), writes_(writes ? 1 : 0) {
     ++replica_.operations;
     replica_.writing[parity_] += writes_;
   }
@@ -204,11 +204,13 @@ io::Task<Result<void>> ReplicaStore::resize(uint64_t size_blocks) {
   co_return written;
 }
 
-BlockRange ReplicaStore::next_changed(View view, std::optional<View> base, uint64_t from,
-                                      uint32_t count_max) const {
+Result<BlockRange> ReplicaStore::next_changed(View view, std::optional<View> base, uint64_t from,
+                                              uint32_t count_max) const {
   const Layer* layer = pool_.view_layer(*replica_, view);
   const Layer* below = base ? pool_.view_layer(*replica_, *base) : nullptr;
-  if (layer == nullptr) return {};
+  if (layer == nullptr || (base && below == nullptr)) {
+    return fail(Code::kNotFound, "the volume has no such snapshot");
+  }
   return next_changed_blocks(pool_, *layer, below, replica_->size_blocks, from, count_max);
 }
 

@@ -115,9 +115,9 @@ class ReplicaStore {
 
   // For rebuild and resync of layers: the next run of blocks at or after `from` that have data (or
   // a hole over data) in the view's own layer chain but not in that of `base`; base none: in no
-  // layer at all. Empty range at the end. At most `count_max` blocks.
-  BlockRange next_changed(View view, std::optional<View> base, uint64_t from,
-                          uint32_t count_max) const;
+  // layer at all. Empty range at the end. At most `count_max` blocks. kNotFound: no such snapshot.
+  Result<BlockRange> next_changed(View view, std::optional<View> base, uint64_t from,
+                                  uint32_t count_max) const;
 
   // Opaque bytes of the volume's metadata record (R11), durable when set_record() returns. Limit:
   // 64 KiB.

@@ -239,6 +239,8 @@ io::Task<Result<void>> open_intents(PoolCore& pool, Replica& replica, BlockRange
     Result<void> durable = co_await pool.journal.commit(note);
     CO_TRY(durable);
   }
+  // From here on they stay open until the write ends, whatever it waits for.
+  replica.intents.touch(range);
   co_return Result<void>{};
 }
 
@@ -264,7 +266,9 @@ void note_write(PoolCore& pool, Replica& replica, const WriteAt& at) {
 
 io::Task<Result<void>> write_blocks(PoolCore& pool, Replica& replica, WriteAt at,
                                     ConstBuffer data) {
-  if (!replica.intents.covers(at.range)) {
+  if (replica.intents.covers(at.range)) {
+    replica.intents.touch(at.range);
+  } else {
     Result<void> intents = co_await open_intents(pool, replica, at.range);
     CO_TRY(intents);
   }

@@ -82,10 +82,8 @@ io::Task<Result<void>> wait_for_holes(PoolCore& pool, Replica& replica, BlockRan
 }  // namespace
 
 io::Task<Result<void>> zero_blocks(PoolCore& pool, Replica& replica, WriteAt at) {
-  if (!replica.intents.covers(at.range)) {
-    Result<void> intents = co_await open_intents(pool, replica, at.range);
-    CO_TRY(intents);
-  }
+  Result<void> intents = co_await open_intents(pool, replica, at.range);
+  CO_TRY(intents);
   Result<void> holes = co_await wait_for_holes(pool, replica, at.range);
   CO_TRY(holes);
   note_write(pool, replica, at);

@@ -138,7 +138,7 @@ class Interpreter {
       record_ = *next_;
       members_left(set_->committed().left);
     } else if (command == "conflicted") {
-      set_->conflicted();
+      set_->conflicted(record_);
     } else {
       return false;
     }

@@ -1,6 +1,10 @@
 // A replica that is nothing but its answers, for tests of what the primary does with them.
 #pragma once
 
+#include <xxhash.h>
+
+#include <array>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +14,7 @@
 #include "engine/payloads.h"
 #include "engine/volume_registry.h"
 #include "sim/simulated_loop.h"
+#include "wire/codec.h"
 
 namespace cleat::engine {
 
@@ -19,6 +24,10 @@ struct FakeReplica {
   std::function<std::optional<Error>(const wire::Header&)> fails;
   bool silent = false;                    // calls end with kTimedOut after their timeout
   std::optional<wire::Type> silent_from;  // the first call of this type makes it silent
+  std::function<Duration(const wire::Header&)> takes;  // beside the 100 us of every call
+  // Its answer to kNextChanged, whose base is none for 0 blocks of payload; nothing: no change.
+  std::function<BlockRange(const wire::Header&, std::optional<SnapshotId> base)> changed;
+  std::vector<core::DirtyRegion> dirty;
   uint32_t given_up = 0;
   std::vector<wire::Header> calls;
   FenceAnswer fence;
@@ -34,12 +43,12 @@ class FakeMember final : public Member {
  public:
   FakeMember(sim::SimulatedLoop& loop, FakeReplica& replica) : loop_(loop), replica_(replica) {}
 
-  io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer, MutableBuffer into,
-                                      Duration timeout) override {
+  io::Task<Result<wire::Header>> call(const wire::Header& request, ConstBuffer payload,
+                                      MutableBuffer into, Duration timeout) override {
     wire::Header copy = request;
     CO_TRY(co_await answer(copy, timeout));
-    for (std::byte& byte : into) byte = std::byte{0};
-    if (copy.type == wire::Type::kNextChanged) copy.range = BlockRange{};
+    answer_zeros(copy.type, into);
+    if (copy.type == wire::Type::kNextChanged) copy.range = next_changed(request, payload);
     co_return copy;
   }
   io::Task<Result<Answer>> query(const wire::Header& request, ConstBuffer,
@@ -48,11 +57,26 @@ class FakeMember final : public Member {
     CO_TRY(co_await answer(copy, timeout));
     Answer given{copy, {}};
     if (copy.type == wire::Type::kFence) given.payload = encode_fence(replica_.fence);
+    if (copy.type == wire::Type::kDirtyRegions) given.payload = encode_dirty(replica_.dirty);
     co_return given;
   }
   void give_up() override { ++replica_.given_up; }
 
  private:
+  // Every block is zeros, and has the digest of those.
+  static void answer_zeros(wire::Type type, MutableBuffer into) {
+    std::array<std::byte, kBlockSize> zeros{};
+    uint64_t digest = type == wire::Type::kDigest ? XXH3_64bits(zeros.data(), zeros.size()) : 0;
+    for (size_t at = 0; at + sizeof digest <= into.size(); at += sizeof digest) {
+      std::memcpy(into.data() + at, &digest, sizeof digest);
+    }
+  }
+  BlockRange next_changed(const wire::Header& request, ConstBuffer payload) const {
+    std::optional<SnapshotId> base;
+    if (payload.size() == sizeof(uint64_t)) base = SnapshotId(*wire::Reader(payload).u64());
+    return replica_.changed ? replica_.changed(request, base) : BlockRange{};
+  }
+
   io::Task<Result<void>> answer(wire::Header request, Duration timeout) {
     replica_.calls.push_back(request);
     if (replica_.silent_from == request.type) replica_.silent = true;
@@ -65,7 +89,9 @@ class FakeMember final : public Member {
       if (replica_.given_up != given_up) co_return fail(Code::kUnreachable, "given up");
       co_return fail(Code::kTimedOut, "no answer");
     }
-    co_await loop_.sleep(std::chrono::microseconds(100));
+    Duration takes = std::chrono::microseconds(100);
+    if (replica_.takes) takes += replica_.takes(request);
+    co_await loop_.sleep(takes);
     std::optional<Error> error;
     if (replica_.fails) error = replica_.fails(request);
     if (error) co_return fail(*error);
@@ -82,6 +108,8 @@ class FakeRegistry final : public VolumeRegistry {
   explicit FakeRegistry(core::VolumeRecord record) : current_{std::move(record), 1} {}
 
   bool away = false;
+  // After a change was stored: true, and nobody hears of it because the metadata is away from now.
+  std::function<bool(const core::VolumeRecord&)> loses_answer;
 
   io::Task<Result<VersionedRecord>> load(VolumeId) override {
     if (away) co_return fail(Code::kUnreachable, "the metadata is away");
@@ -92,12 +120,18 @@ class FakeRegistry final : public VolumeRegistry {
     if (away) co_return fail(Code::kUnreachable, "the metadata is away");
     if (revision != current_.revision) co_return fail(Code::kConflict, "changed meanwhile");
     current_ = VersionedRecord{next, revision + 1};
+    if (loses_answer && loses_answer(next)) {
+      away = true;
+      co_return fail(Code::kUnreachable, "the answer was lost");
+    }
     co_return current_.revision;
   }
   std::string encode(const core::VolumeRecord& record) const override {
     return std::to_string(record.epoch.value);
   }
   const core::VolumeRecord& record() const { return current_.record; }
+  // Before the volume is attached.
+  core::VolumeRecord& edit() { return current_.record; }
 
  private:
   VersionedRecord current_;
