@@ -285,6 +285,21 @@ TEST_F(ReplicaStoreTest, AnIntentStaysForAWriteThatWaits) {
   EXPECT_TRUE(v->recent_lost());
 }
 
+// Seed 750317: a write whose piece the map had listed already left no trace in the scratch log, and
+// a restart that found only stamps in the catalog did not know the piece any more.
+TEST_F(ReplicaStoreTest, AKilledProcessLosesNoPieceOfItsDirtyMap) {
+  ASSERT_TRUE(f.write(v, 0, {1}, 1, 1));
+  ASSERT_TRUE(f.write(v, 4, {2}, 2, 2));
+  ASSERT_TRUE(f.loop().wait(v->set_record("r"))) << "writes the catalog";
+  ASSERT_TRUE(f.write(v, 8, {3}, 3, 3));
+  ASSERT_TRUE(f.write(v, 4, {4}, 4, 3));
+  f.kill(sim::keep_all());
+  reopen();
+  std::vector<core::DirtyRegion> dirty = v->dirty_regions(Generation(3));
+  ASSERT_EQ(dirty.size(), 1u);
+  EXPECT_EQ(dirty[0].pieces & 0b110, 0b110u);
+}
+
 TEST_F(ReplicaStoreTest, PowerLossMakesOpenZonesDirtyForEveryQuestion) {
   ASSERT_TRUE(f.write(v, 0, {1}, 1, 5));
   f.power_loss(sim::keep_all());

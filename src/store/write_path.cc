@@ -256,7 +256,10 @@ void note_write(PoolCore& pool, Replica& replica, const WriteAt& at) {
     core::Pieces pieces = core::pieces_in(region, at.range);
     if (!replica.dirty.stamp(region, pieces, at.generation)) continue;
     replica.stamped.insert(region);
-    pool.scratch.stamp(replica.volume, {region, pieces}, at.generation);
+    // All that the map lists of this generation: a write of pieces among these changes nothing and
+    // is not noted again, and the map that a restart begins with may list fewer.
+    core::Pieces listed = replica.dirty.pieces_of(region, at.generation);
+    pool.scratch.stamp(replica.volume, {region, listed}, at.generation);
   }
   if (at.seq == Seq{}) return;
   core::RecentWrite write{at.seq, at.range};
