@@ -168,10 +168,10 @@ core::MemberIndex Volume::complete_source(Generation since) {
   return found;
 }
 
-// The pieces of `view` that may differ from the member's top. Stale: dirty since it left, by the
-// source's map and by its own. New, or when no map goes back so far: what the two hold beside
-// `base`, the newest snapshot that the member has. Both ways: what one has above the base the other
-// may lack, and after a restore the base has what the top lacks.
+// The pieces of `view` that may differ from the member's top. The top of a stale one: dirty since
+// it left, by the source's map and by its own. Else, or when no map goes back so far: what the two
+// hold beside `base`, the newest snapshot that the member has. Both ways: what one has above the
+// base the other may lack, and after a restore the base has what the top lacks.
 io::Task<Result<Volume::DirtyRegions>> Volume::regions_to_sync(core::MemberIndex member,
                                                                SnapshotId view,
                                                                std::optional<SnapshotId> base) {
@@ -181,8 +181,10 @@ io::Task<Result<Volume::DirtyRegions>> Volume::regions_to_sync(core::MemberIndex
     co_return fail(Code::kUnreachable, "no replica in sync to copy from");
   }
   Generation left_at = replica->left_at;
-  bool rebuild = replica->state == core::ReplicaState::kNew;
-  core::MemberIndex mapped = rebuild ? core::kNoMember : complete_source(left_at);
+  // Maps tell of the top alone: of a snapshot they lack what was written after it and forgotten
+  // since, because all replicas had it.
+  bool by_maps = view == SnapshotId{} && replica->state != core::ReplicaState::kNew;
+  core::MemberIndex mapped = by_maps ? complete_source(left_at) : core::kNoMember;
   // Its own map: writes that reached only it, and those of an attempt that was cut short.
   CO_TRY_ASSIGN(DirtyRegions regions, co_await members_.dirty_regions(member, left_at));
   if (mapped != core::kNoMember) {

@@ -142,6 +142,27 @@ TEST_F(ResyncTest, R8AMapThatGoesBackSoFarIsAllThatIsCompared) {
   EXPECT_TRUE(compared(4)) << "what only it has";
 }
 
+// Seed 751114: what was written after the snapshot, and forgotten because every replica had it, was
+// taken for part of the snapshot.
+TEST_F(ResyncTest, R8ASnapshotIsRebuiltByWhatIsHeldWhateverTheMapsSay) {
+  core::VolumeRecord& before = registry.edit();
+  before.generation = Generation(10);
+  before.snapshots = {snapshot_of(5)};
+  before.find(1)->state = core::ReplicaState::kStale;
+  before.find(1)->left_at = Generation(5);
+  replicas[0].fence.snapshots = {SnapshotId(5)};
+  replicas[0].dirty = {{3, 1}};
+  replicas[0].changed = [](const wire::Header& asked, std::optional<SnapshotId>) {
+    bool snapshot = asked.snapshot == SnapshotId(5);
+    return snapshot && asked.range.first <= 512 ? BlockRange{512, 4} : BlockRange{};
+  };
+  attach();
+  loop.run_until(loop.now() + 3s);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0, 1}));
+  EXPECT_TRUE(compared(2)) << "what the snapshot holds";
+  EXPECT_TRUE(compared(3)) << "what the top's map says";
+}
+
 // After a restore a replica that was away has a top that the others have no more.
 TEST_F(ResyncTest, R8ComparesBothWaysWhatLiesAboveAndBelowTheCommonSnapshot) {
   core::VolumeRecord& before = registry.edit();
