@@ -38,6 +38,9 @@ class Attachments {
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
   // Devices that are gone: their volumes are open without one until the next attach or detach.
   void forget_lost_devices();
+  // Of an attached volume; control::HoldPort has the contract.
+  io::Task<control::Outcome<>> hold_writes(VolumeId volume, uint64_t hold, Duration hold_max);
+  control::Outcome<> release_writes(VolumeId volume, uint64_t hold);
   // Tells the device that its volume has grown.
   io::Task<control::Outcome<>> resized(VolumeId volume);
 

@@ -33,11 +33,14 @@ struct FakeState {
   std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
   std::map<std::string, std::set<std::string>> mounts;  // device -> paths
   std::string growth_refused;                           // why no mounted file system grows
-  bool down = false;                                    // every call fails with kUnreachable
-  std::function<void()> before_attach;                  // runs once, as the next attach() begins
-  std::function<void()> after_detach;                   // runs once, as the next detach() ends
-  Code create_fails{};       // the next create() of a replica fails with it
-  Code volume_call_fails{};  // the next VolumePort call
+  std::map<VolumeId, uint64_t> holds;
+  bool holds_expire = false;                    // before they are released
+  std::function<void(VolumeId)> before_change;  // of the record, by a VolumePort call
+  bool down = false;                            // every call fails with kUnreachable
+  std::function<void()> before_attach;          // runs once, as the next attach() begins
+  std::function<void()> after_detach;           // runs once, as the next detach() ends
+  Code create_fails{};                          // the next create() of a replica fails with it
+  Code volume_call_fails{};                     // the next VolumePort call
 };
 
 class FakeNode final : public NodeHandle {
