@@ -34,7 +34,7 @@ class MounterTest : public ::testing::Test {
   }
   bool resize_device(uint64_t bytes) {
     std::filesystem::resize_file(file, bytes);
-    auto told = run_command({"losetup", "--set-capacity", device}, 10s);
+    auto told = host::run_command({"losetup", "--set-capacity", device}, 10s);
     return told && told->exit_code == 0;
   }
   MountRequestInfo request(const std::string& fs) { return {device, path, fs, {}}; }
