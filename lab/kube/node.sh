@@ -152,7 +152,8 @@ if is_control_plane "$NAME"; then
   supervise coredns coredns -conf "$DIR/Corefile"
 fi
 wait_for 60 containerd_answers || die "$NAME: containerd does not answer; see $DIR/containerd.log"
-import_images "$DIR/images" "$KUBE_IMAGES"/*.tar "$LAB_DIR"/images/*.tar >>"$DIR/images.log" 2>&1
+import_images "$DIR/images" "$KUBE_IMAGES"/*.tar "$LAB_DIR"/images/*.tar >>"$DIR/images.log" 2>&1 ||
+  die "$NAME: an image can't be imported; see $DIR/images.log"
 run_node_daemons
 trap : CHLD
 while :; do wait -n || sleep 1; done

@@ -14,18 +14,36 @@ make_secret() {
     >/dev/null
 }
 
+# The custom resources of snapshots, as their module brings them.
+snapshot_resources() {
+  local module=github.com/kubernetes-csi/external-snapshotter/client/v8 version
+  version=$(awk -v module=$module '$1 == module { print $2 }' "$KUBE_ROOT/programs/csi/go.mod")
+  echo "$KUBE_CACHE/go-mod/$module@$version/config/crd"
+}
+
 deploy_cleat() {
   kubectl apply --filename "$MANIFESTS/00-namespace.yaml" >/dev/null
   make_secret
   kubectl apply --filename "$MANIFESTS" >/dev/null
+  kubectl apply --kustomize "$(snapshot_resources)" >/dev/null
+  kubectl wait --for condition=Established --timeout 60s \
+    crd/volumesnapshotclasses.snapshot.storage.k8s.io \
+    crd/volumegroupsnapshotclasses.groupsnapshot.storage.k8s.io >/dev/null
+  kubectl apply --filename "$MANIFESTS/snapshots" >/dev/null
+}
+
+# wait_rollout NAMESPACE WHAT
+wait_rollout() {
+  kubectl rollout status --namespace "$1" --timeout 180s "$2" >/dev/null ||
+    die "$2: not all pods are ready; see: lab/kubernetes kubectl -n $1 get pods"
 }
 
 wait_rollouts() {
   local what
-  for what in daemonset/cleat-keeper daemonset/cleatd; do
-    kubectl rollout status --namespace cleat --timeout 180s "$what" >/dev/null ||
-      die "$what: not all pods are ready; see: lab/kubernetes kubectl -n cleat get pods"
+  for what in daemonset/{cleat-keeper,cleatd,cleat-csi-node} deployment/cleat-csi-controller; do
+    wait_rollout cleat "$what"
   done
+  wait_rollout kube-system deployment/snapshot-controller
 }
 
 deploy() {

@@ -95,9 +95,9 @@ import_images() {
   local list=$1 archive line
   shift
   for archive in "$@"; do
-    line="$(basename "$archive") $(cat "${archive%.tar}.id")"
+    line="$(basename "$archive") $(cat "${archive%.tar}.id")" || return 1
     ! grep -qxF "$line" "$list" 2>/dev/null || continue
-    ctr -n k8s.io images import "$archive"
+    ctr --namespace k8s.io images import "$archive" || return 1
     echo "$line" >>"$list"
   done
 }
