@@ -77,7 +77,8 @@ own_network() {
   ip link set eth0 up
   ip route add default via "$NETWORK.1"
   for other in $(node_names); do
-    [ "$other" = "$NAME" ] || ip route add "$(pod_network_of "$other")" via "$(node_address "$other")"
+    [ "$other" = "$NAME" ] ||
+      ip route add "$(pod_network_of "$other")" via "$(node_address "$other")"
   done
   sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 }

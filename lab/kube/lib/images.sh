@@ -104,8 +104,8 @@ import_images() {
 
 # ---- a store to start from ----------------------------------------------------------------------
 
-# Importing half a gigabyte three times is most of the time of an `up`. It is done once, into a store
-# of which each new node gets a copy. A store that misses an image is only slower: nodes import.
+# Importing half a gigabyte three times is most of the time of an `up`. It is done once, into a
+# store that each new node gets a copy of. A store without an image is only slower: nodes import.
 store_key() { cat "$KUBE_IMAGES"/*.id "$KUBE_ROOT/lib/images.sh" | sha256sum | cut -d ' ' -f 1; }
 
 make_store() {

@@ -47,12 +47,15 @@ linker_flags() {
     "-X $package.gitMinor=34" "-X $package.gitTreeState=clean"
 }
 
-# Standard input: what the go command says while it works. Every hundredth package is a sign of life.
+# Standard input: what the go command says while it works. A line for every hundred packages.
 show_progress() {
   awk -v program="$1" -v total="$2" '
     /^go: downloading / { next }
     !/^[a-zA-Z0-9_.\/~-]+$/ { print; fflush(); next }
-    ++count % 100 == 0 { printf "  %s: %d of at most %d packages\n", program, count, total; fflush() }
+    ++count % 100 == 0 {
+      printf "  %s: %d of at most %d packages\n", program, count, total
+      fflush()
+    }
   ' >&2
 }
 
