@@ -2,7 +2,8 @@
 
 A scenario is a file NAME_scenario.py with a function run(lab), started by main(run, ...) below on a
 lab that is up; test/kubernetes/run brings one up and starts them all. Each scenario has a namespace
-of its own, which is deleted at its end, and leaves all nodes Ready.
+of its own, which is deleted at its end, and leaves all nodes Ready. cluster_test is the one of the
+integration tests.
 """
 import argparse
 import contextlib
@@ -14,11 +15,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "integration"))
-
-# pylint: disable=wrong-import-position
-from cluster_test import Failure, say, wait_until  # noqa: E402
+from cluster_test import ROOT, Failure, say, wait_until
 
 LAB = ROOT / "lab" / "kubernetes"
 IMAGE = "cleat.dev/cleat:dev"
