@@ -7,7 +7,7 @@ import time
 
 from kubernetes_test import Failure, check_file, main, restore_nodes, say, stateful_set
 from kubernetes_test import wait_until, write_file
-from node_crash_scenario import NAME, is_marked, node_to_lose
+from node_crash_scenario import NAME, node_to_lose
 
 MARKS = (
     "nohup bash -c 'n=0; while :; do n=$((n + 1)); echo $n >/data/marks.new;"
@@ -23,7 +23,7 @@ def run(lab):
     old = lab.uid_of(pod_name)
     begin = time.monotonic()
     lab.act("isolate", node)
-    wait_until(lambda: is_marked(lab, node), 180, f"{node} is marked as out of service")
+    lab.mark_out_of_service(node)
     wait_until(
         lambda: lab.exists("pod", pod_name) and lab.uid_of(pod_name) != old,
         180,

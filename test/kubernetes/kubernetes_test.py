@@ -173,6 +173,22 @@ class Lab:
         directory = f"/var/lib/kubelet/pods/{self.uid_of(pod)}"
         return f"{directory}/volumes/kubernetes.io~csi/{volume}/mount"
 
+    # ---- nodes ----------------------------------------------------------------------------------
+
+    def is_node_ready(self, node):
+        conditions = self.get("node", node)["status"]["conditions"]
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    def mark_out_of_service(self, node):
+        """What a person says of a node that is known to be down: its pods may start elsewhere."""
+        wait_until(lambda: not self.is_node_ready(node), 120, f"{node} is not Ready")
+        self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}=nodeshutdown:NoExecute")
+
+    def unmark(self, node):
+        taints = self.get("node", node)["spec"].get("taints", [])
+        if any(taint["key"] == OUT_OF_SERVICE for taint in taints):
+            self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
+
     @contextlib.contextmanager
     def cordoned(self, node):
         self.kubectl("cordon", node)
@@ -275,6 +291,8 @@ def restore_nodes(lab):
             lab.act("start", name)
         lab.kubectl("uncordon", name)
     lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+    for name in lab.nodes:
+        lab.unmark(name)
     lab.kubectl("rollout", "status", "--namespace", "cleat", "--timeout=120s", "daemonset/cleatd")
 
 
