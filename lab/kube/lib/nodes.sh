@@ -12,6 +12,7 @@ start_kube_node() {
       setsid unshare --net --mount --uts --ipc --pid --cgroup --fork --kill-child \
       bash "$KUBE_ROOT/node.sh" "$LAB_DIR" "$name"
   ) >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
+  disown # its end is no news of this shell's
   connect_node "$name"
 }
 
