@@ -8,6 +8,11 @@ grant_lab_rights() {
   kubectl apply --filename "$KUBE_ROOT/rights.yaml" >/dev/null
 }
 
+# For `kubectl get nodes` to say so; it has no taint, pods run there as well.
+label_control_plane() {
+  kubectl label --overwrite node "$CONTROL_PLANE" node-role.kubernetes.io/control-plane= >/dev/null
+}
+
 make_secret() {
   ! kubectl get --namespace cleat secret cleat >/dev/null 2>&1 || return 0
   kubectl create secret generic cleat --namespace cleat --from-file=secret="$LAB_DIR/secret" \
@@ -64,7 +69,7 @@ wait_deployed() {
 
 deploy() {
   local name
-  grant_lab_rights
+  label_control_plane
   deploy_cleat
   wait_deployed
   for name in $(node_names); do create_kube_pool "$name"; done
