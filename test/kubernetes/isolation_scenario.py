@@ -23,7 +23,8 @@ def run(lab):
     old = lab.uid_of(pod_name)
     begin = time.monotonic()
     lab.act("isolate", node)
-    lab.mark_out_of_service(node)
+    wait_until(lambda: lab.is_marked(node), 180, f"{node} is marked as out of service")
+    say(f"{node} fenced and out of service {time.monotonic() - begin:.1f} s after the cut")
     wait_until(
         lambda: lab.exists("pod", pod_name) and lab.uid_of(pod_name) != old,
         180,
