@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cluster import Cluster
+from .log import Phase, parse_phases
 from .process import DrillError, wait_until
 
 LAB = Path(__file__).resolve().parent.parent
 END_SECONDS = 75
 TOOL_SECONDS = 60
-
-LOG_LINE = re.compile(
-    r"^(?P<level>[A-Z]+) +\[.*?\] (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<text>.*)"
-)
-
-# Messages of Cassandra 5.0 by the step they show. With nothing to replay, one line is both ends.
-PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("replay_begin", re.compile(r"CommitLog\.java:\d+ - Replaying (?!.*complete)")),
-    (
-        "replay_begin",
-        re.compile(r"CommitLog\.java:\d+ - No commitlog files found; skipping replay"),
-    ),
-    (
-        "replay_end",
-        re.compile(r"CommitLog\.java:\d+ - Log replay complete, (?P<note>\d+ replayed mutations)"),
-    ),
-    (
-        "replay_end",
-        re.compile(r"CommitLog\.java:\d+ - (?P<note>No commitlog files found); skipping replay"),
-    ),
-    ("cql_ready", re.compile(r"Starting listening for CQL clients on")),
-)
-SYNC_TASKS = re.compile(r"Created (\d+) sync tasks")
-
-
-@dataclass(frozen=True)
-class Phase:
-    name: str
-    at: float
-    note: str
-
-
-def line_time(match: re.Match[str]) -> float:
-    return datetime.datetime.strptime(match["time"], "%Y-%m-%d %H:%M:%S,%f").timestamp()
-
-
-def parse_phases(lines: Iterable[str]) -> Iterator[Phase]:
-    """The phases that the lines of one start show, in the order of the lines."""
-    for line in lines:
-        match = LOG_LINE.match(line)
-        if match is None:
-            continue
-        for name, pattern in PHASES:
-            found = pattern.search(match["text"])
-            if found:
-                yield Phase(name, line_time(match), found.groupdict().get("note") or "")
-
-
-def count_sync_tasks(lines: Iterable[str]) -> int:
-    """Ranges that the logged repairs found to differ."""
-    return sum(int(match[1]) for match in map(SYNC_TASKS.search, lines) if match)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Running commands with a limit in time."""
+"""Running commands with a limit in time, and telling of it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -58,3 +59,17 @@ def wait_until(what: str, seconds: float, happened: Callable[[], bool], every: f
         if time.monotonic() > deadline:
             raise DrillError(f"{what}: not within {seconds:.0f} s")
         time.sleep(every)
+
+
+def say(text: str) -> None:
+    print(f"drill: {text}", flush=True)
+
+
+def attempt(what: str, act: Callable[..., object], *words: str) -> bool:
+    """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
+    try:
+        act(*words)
+    except (DrillError, OSError) as error:
+        print(f"drill: clean-up: could not {what}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
