@@ -15,7 +15,7 @@ declare -A packages=(
     libbenchmark-dev libgmock-dev libgtest-dev libnbd-dev librapidcheck-dev"
   [test]="clang-format-19 clang-tidy-19 shellcheck spin fio nbdkit libnbd-bin fuse3 strace"
   [lab]="etcd-server etcd-client e2fsprogs xfsprogs fio sysstat jq"
-  [demo]="openjdk-17-jre-headless maven python3-pip python3-venv"
+  [demo]="mmdebstrap openjdk-17-jre-headless maven python3-pip python3-venv"
 )
 all_groups=(base build test lab demo)
 
