@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .cluster import Cluster
 from .log import Phase, parse_phases
-from .process import DrillError, wait_until
+from .process import DrillError, wait_quiet
 
 LAB = Path(__file__).resolve().parent.parent
 END_SECONDS = 75
@@ -82,24 +83,10 @@ class Cassandra:
         words = ["find", f"{self._site.data}/hints", "-name", f"{host_id}-*.hints"]
         return bool(self._site.cluster.run(self._node, words).strip())
 
-    def wait_hints_delivered(self, host_id: str, seconds: float, quiet: float = 4.0) -> float:
-        """Waits until there was no hints file for `quiet` seconds: longer than a hint stays in
-        memory before it is flushed to a file. Gives the time at which the quiet began."""
-        began: float | None = None
-
-        def quiet_long_enough() -> bool:
-            nonlocal began
-            if self.has_hints_for(host_id):
-                began = None
-                return False
-            began = began or time.time()
-            return time.time() - began >= quiet
-
-        wait_until(
-            f"hints for {host_id} delivered by {self._node}", seconds, quiet_long_enough, every=0.5
-        )
-        assert began is not None
-        return began
+    def wait_hints_delivered(self, host_id: str, seconds: float) -> float:
+        """When the quiet began in which this member has no hints for the other any more."""
+        what = f"hints for {host_id} delivered by {self._node}"
+        return wait_quiet(what, seconds, partial(self.has_hints_for, host_id))
 
     def stop(self) -> None:
         self._end("stop")

@@ -61,6 +61,27 @@ def wait_until(what: str, seconds: float, happened: Callable[[], bool], every: f
         time.sleep(every)
 
 
+# Longer than a hint stays in memory before it is flushed to a file (conf/cassandra.yaml.in).
+QUIET_SECONDS = 4.0
+
+
+def wait_quiet(what: str, seconds: float, busy: Callable[[], bool]) -> float:
+    """Waits until `busy` said no for QUIET_SECONDS. Gives the time at which the quiet began."""
+    began: float | None = None
+
+    def quiet_long_enough() -> bool:
+        nonlocal began
+        if busy():
+            began = None
+            return False
+        began = began or time.time()
+        return time.time() - began >= QUIET_SECONDS
+
+    wait_until(what, seconds, quiet_long_enough, every=0.5)
+    assert began is not None
+    return began
+
+
 def say(text: str) -> None:
     print(f"drill: {text}", flush=True)
 
