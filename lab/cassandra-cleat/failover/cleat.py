@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from drill_lib.cluster import find_epoch
-from drill_lib.process import DrillError
+from drill_lib.process import DrillError, end_group
 
 from .kubernetes import Kubernetes
 
@@ -17,6 +20,54 @@ def whole_problem(volume: dict[str, Any]) -> str:
     in_sync = sum(1 for replica in replicas if replica["state"] == "in_sync")
     wanted = int(volume["ha"])
     return "" if in_sync >= wanted else f"{volume['name']}: {in_sync} of {wanted} in sync"
+
+
+# Prints the time and, on a line of its own, all that Cleat knows of the volume, again and again.
+POLL = 'while :; do date +%s.%N; cleat v i "$0" -j | tr -d "\\n"; echo; sleep 0.2; done'
+
+
+def epochs(lines: Iterable[str]) -> Iterator[tuple[float, int]]:
+    """Times and epochs in what POLL printed; a line without an answer is passed over."""
+    at = 0.0
+    for number, line in enumerate(lines):
+        if number % 2 == 0:
+            at = float(line)
+            continue
+        try:
+            epoch = find_epoch(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+        if epoch is not None:
+            yield at, epoch
+
+
+class EpochWatch:
+    """Tells, once, when the metadata shows that a volume's epoch was raised."""
+
+    def __init__(self, command: list[str], before: int, tell: Callable[[float, int], None]) -> None:
+        self._before = before
+        self._tell = tell
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def end(self) -> None:
+        end_group(self._process)
+        self._reader.join(timeout=5)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for at, epoch in epochs(self._process.stdout):
+            if epoch > self._before:
+                self._tell(at, epoch)
+                return
 
 
 class Cleat:
@@ -39,6 +90,11 @@ class Cleat:
         if epoch is None:
             raise DrillError(f"cleat v i {name} -j tells no epoch")
         return epoch
+
+    def watch_epoch(self, name: str, tell: Callable[[float, int], None]) -> EpochWatch:
+        """From the epoch that the volume has now."""
+        command = self._kubernetes.on_command(self._node, ["sh", "-c", POLL, name])
+        return EpochWatch(command, self.epoch(name), tell)
 
     def whole_problems(self, names: list[str]) -> list[str]:
         problems = (whole_problem(self.inspect(name)) for name in names)

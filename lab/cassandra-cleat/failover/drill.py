@@ -47,8 +47,6 @@ class Findings:
 
     volumes_before: str = ""
     volumes_after: str = ""
-    epoch_before: int | None = None
-    epoch_after: int | None = None
     rows_in_file: int = 0
     rows_loaded: int = 0
     copy_retries: int = 0
@@ -135,16 +133,23 @@ class Drill:
     def _fail_over(self) -> None:
         scene = self._scene
         place = scene.place(scene.moved)
-        self.findings.epoch_before = scene.cleat.epoch(place.persistent_volume)
-        with Takeover(self._kubernetes, place, self.timeline, self._note_mount) as takeover:
-            self._node_is_away = True
-            self.timeline.mark("loss", note=self._options.how)
-            scene.lose()
-            scene.attachments[-1].until = time.time()
-            takeover.wait_ready(PLACED_SECONDS, READY_SECONDS)
-            takeover.read_log(scene.moved)
-        self.findings.epoch_after = scene.cleat.epoch(place.persistent_volume)
+        epochs = scene.cleat.watch_epoch(place.persistent_volume, self._note_epoch)
+        try:
+            with Takeover(self._kubernetes, place, self.timeline, self._note_mount) as takeover:
+                self._node_is_away = True
+                self.timeline.mark("loss", note=self._options.how)
+                scene.lose()
+                scene.attachments[-1].until = time.time()
+                takeover.wait_ready(PLACED_SECONDS, READY_SECONDS)
+                takeover.read_log(scene.moved)
+        finally:
+            epochs.end()
         wait_until("the members see each other", GOSSIP_SECONDS, self._seen_up, every=1.0)
+
+    def _note_epoch(self, at: float, epoch: int) -> None:
+        # Looked at every 0.2 s only: the attachment, which comes after it, may be seen before it.
+        attached = self.timeline.at("attached")
+        self.timeline.mark("fenced", at if attached is None else min(at, attached), f"to {epoch}")
 
     def _note_mount(self, place: Place, mount: Mount) -> None:
         self._scene.add_attachment(place.persistent_volume, place.node, mount)

@@ -105,8 +105,6 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
         "copy_retries": findings.copy_retries,
         "longest_pause_of_load_s": round(findings.longest_pause_s, 3),
         "repair_sync_tasks": findings.repair_sync_tasks,
-        "epoch_before": findings.epoch_before,
-        "epoch_after": findings.epoch_after,
         "replicas_equal_s": findings.replicas_equal_s,
         "figures": {name: timeline.between(first, last) for name, _, first, last in RTO},
         "ways_back": ways,
@@ -124,7 +122,6 @@ def figures_table(data: dict[str, Any]) -> list[str]:
     equal = seconds(data["replicas_equal_s"])
     return [
         *figure_rows(data, RTO),
-        f"| the volume's epoch before and after | {data['epoch_before']}, {data['epoch_after']} |",
         f"| `cleat v check`: all replicas equal, {LOST} being back, after | {equal} |",
     ]
 

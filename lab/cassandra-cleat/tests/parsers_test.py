@@ -8,7 +8,7 @@ import unittest
 from drill_lib import ballast
 from drill_lib.log import parse_phases
 
-from failover.cleat import whole_problem
+from failover.cleat import epochs, whole_problem
 from failover.mounts import parse_wait
 from failover.ring import member_states, peer_up, received_mib
 from failover.watch import JsonStream
@@ -58,6 +58,19 @@ class Whole(unittest.TestCase):
 
     def test_one_missing(self) -> None:
         self.assertIn("1 of 2", whole_problem(self.volume("in_sync")))
+
+
+class Epochs(unittest.TestCase):
+    def test_answers_with_their_times(self) -> None:
+        lines = [
+            "10.5\n",
+            '{"volumes": [{"epoch": "3"}]}\n',
+            "10.7\n",
+            "\n",
+            "10.9\n",
+            '{"epoch": 4}\n',
+        ]
+        self.assertEqual([(10.5, 3), (10.9, 4)], list(epochs(lines)))
 
 
 STATUS = """\
