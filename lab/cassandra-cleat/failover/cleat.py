@@ -64,10 +64,11 @@ class EpochWatch:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for at, epoch in epochs(self._process.stdout):
-            if epoch > self._before:
-                self._tell(at, epoch)
-                return
+        with self._process.stdout as output:
+            for at, epoch in epochs(output):
+                if epoch > self._before:
+                    self._tell(at, epoch)
+                    return
 
 
 class Cleat:

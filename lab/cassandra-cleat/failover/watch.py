@@ -50,10 +50,14 @@ class Watch:
         self._handler = handler
         self._ended = threading.Event()
         self._process = self._start()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def end(self) -> None:
         self._ended.set()
+        end_group(self._process)
+        self._reader.join(timeout=5)
+        # One that the reader was just about to start.
         end_group(self._process)
 
     def _start(self) -> subprocess.Popen[str]:
@@ -77,8 +81,9 @@ class Watch:
     def _read_one(self) -> None:
         assert self._process.stdout is not None
         stream = JsonStream()
-        while piece := os.read(self._process.stdout.fileno(), PIECE_BYTES):
-            at = time.time()
-            for change in stream.feed(piece.decode(errors="replace")):
-                self._handler(at, change["type"], change["object"])
+        with self._process.stdout as output:
+            while piece := os.read(output.fileno(), PIECE_BYTES):
+                at = time.time()
+                for change in stream.feed(piece.decode(errors="replace")):
+                    self._handler(at, change["type"], change["object"])
         self._process.wait()
