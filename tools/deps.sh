@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one list of Debian 12 packages this repository needs, and their installation.
-# usage: tools/deps.sh [GROUP…]      groups: base build test lab demo; all when none is named
+# usage: tools/deps.sh [GROUP…]      groups: base build test lab demo, installed when none is named;
+#                                    go kubernetes
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -15,9 +16,14 @@ declare -A packages=(
     libbenchmark-dev libgmock-dev libgtest-dev libnbd-dev librapidcheck-dev"
   [test]="clang-format-19 clang-tidy-19 shellcheck spin fio nbdkit libnbd-bin fuse3 strace"
   [lab]="etcd-server etcd-client e2fsprogs xfsprogs fio sysstat jq"
-  [demo]="mmdebstrap openjdk-17-jre-headless maven python3-pip python3-venv"
+  [demo]="openjdk-17-jre-headless maven python3-pip python3-venv"
+  [go]="golang-1.19-go"
+  [kubernetes]="
+    containerd runc containernetworking-plugins conntrack iptables ethtool socat openssl curl
+    mmdebstrap"
 )
-all_groups=(base build test lab demo)
+default_groups=(base build test lab demo)
+all_groups=("${default_groups[@]}" go kubernetes)
 
 packages_of() {
   local group
@@ -60,7 +66,7 @@ install_missing() {
 }
 
 main() {
-  [ $# -gt 0 ] || set -- "${all_groups[@]}"
+  [ $# -gt 0 ] || set -- "${default_groups[@]}"
   check_groups "$@"
   local wanted missing
   mapfile -t wanted < <(packages_of "$@")

@@ -36,7 +36,13 @@ loops_named_by() {
 # The device number (MAJOR:MINOR) of the filesystem that a loop device's file is on; nothing when
 # its FUSE server is dead. Status 137 when the server does not answer.
 loop_filesystem() {
-  timeout -s KILL 1 losetup --noheadings --raw -O BACK-MAJ:MIN "/dev/$1" 2>/dev/null
+  timeout -s KILL 1 losetup --noheadings -O BACK-MAJ:MIN "/dev/$1" 2>/dev/null | tr -d ' '
+}
+
+# The file itself: MAJOR:MINOR:INODE.
+loop_file() {
+  timeout -s KILL 1 losetup --noheadings -O BACK-MAJ:MIN,BACK-INO "/dev/$1" 2>/dev/null |
+    awk '{ print $1 ":" $2 }'
 }
 
 # Loop devices whose file is on one of these FUSE filesystems. One whose server does not answer is
@@ -48,6 +54,24 @@ loops_on() {
     [ -n "$device" ] && [[ " $* " == *" $device "* ]] && echo "$name"
   done
   return 0
+}
+
+# Loop devices whose file is this device: the kubelet makes one on each raw block volume.
+loops_above() {
+  local file name
+  file=$(stat -c %Hd:%Ld:%i "/dev/$1") || return 0
+  for name in $(loop_names); do
+    [ "$(loop_file "$name")" != "$file" ] || echo "$name"
+  done
+}
+
+# Names from standard input, each after those that hold it open.
+with_loops_above() {
+  local name
+  while read -r name; do
+    loops_above "$name"
+    echo "$name"
+  done
 }
 
 with_sequence() {
@@ -71,7 +95,7 @@ loops_of_living() {
     [ ${#devices[@]} -eq 0 ] || loops_on "${devices[@]}"
   } | sort -u | while read -r name; do
     has_foreign_file "$name" || echo "$name"
-  done | with_sequence
+  done | with_loops_above | with_sequence
 }
 
 # The same for a node that is gone: what its /dev/cleat names and has no server any more. A device
@@ -82,7 +106,7 @@ loops_of_dead() {
     ! has_foreign_file "$name" || continue
     filesystem=$(loop_filesystem "$name") || continue
     if [ -z "$filesystem" ]; then echo "$name"; fi
-  done | with_sequence
+  done | with_loops_above | with_sequence
 }
 
 # Makes requests to dead FUSE servers fail instead of wait. Connections are named by minor number.

@@ -100,19 +100,26 @@ remove_link() {
   fi
 }
 
-# Makes the node's namespaces inside the cluster's and connects it. Its daemons start by themselves.
-start_node() {
+# Puts a node that was just started on the cluster's bridge.
+connect_node() {
   local name=$1 dir pid
   dir=$(node_dir "$name")
-  nsenter -t "$(outer_pid)" -n -m -p -u -i \
-    setsid unshare --net --mount --uts --ipc --pid --fork --kill-child \
-    bash "$LAB_LIB/node.sh" "$LAB_DIR" "$name" >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
   wait_for 10 node_pid "$name" >/dev/null || die "$name did not start: see $dir/node.log"
   pid=$(node_pid "$name")
   remove_link "$name"
   in_outer_network ip link add "$(node_link "$name")" type veth peer name eth0 netns "$pid"
   in_outer_network ip link set "$(node_link "$name")" master lab0 up
   if [ -e "$dir/isolated" ]; then cut_link "$name"; fi
+}
+
+# Makes the node's namespaces inside the cluster's and connects it. Its daemons start by themselves.
+start_node() {
+  local name=$1 dir
+  dir=$(node_dir "$name")
+  nsenter -t "$(outer_pid)" -n -m -p -u -i \
+    setsid unshare --net --mount --uts --ipc --pid --fork --kill-child \
+    bash "$LAB_LIB/node.sh" "$LAB_DIR" "$name" >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
+  connect_node "$name"
 }
 
 # Runs a command in all of a node's namespaces, in the caller's directory where the node has it.
