@@ -7,6 +7,7 @@ import unittest
 
 from drill_lib import ballast
 from drill_lib.log import parse_phases
+from drill_lib.process import run
 
 from failover.cleat import epochs, whole_problem
 from failover.mounts import parse_wait
@@ -138,6 +139,16 @@ class Names(unittest.TestCase):
         self.assertIn(f"image: {image}", manifest)
         for user in ("image/build", "start-cassandra.sh"):
             self.assertIn(f"={image}", (scene.HERE / user).read_text())
+
+
+class Spec(unittest.TestCase):
+    def test_is_what_deploy_has(self) -> None:
+        from failover import scene
+
+        directory = scene.HERE / "StorageClass"
+        made = run([str(directory / "make-spec"), "-"], 10)
+        spec = (directory / "cleat-spec.yaml").read_text()
+        self.assertEqual(made, spec, "run lab/cassandra-cleat/StorageClass/make-spec")
 
 
 if __name__ == "__main__":
