@@ -22,3 +22,5 @@ import_images "$STORE/images" "$KUBE_IMAGES"/*.tar
 # In order: a database that is copied must be complete.
 kill -TERM $!
 wait $!
+# Each containerd makes its own.
+rm "$STORE/containerd/io.containerd.grpc.v1.introspection/uuid"

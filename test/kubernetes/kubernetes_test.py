@@ -2,7 +2,8 @@
 
 A scenario is a file NAME_scenario.py with a function run(lab), started by main(run, ...) below on a
 lab that is up; test/kubernetes/run brings one up and starts them all. Each scenario has a namespace
-of its own, which is deleted at its end, and leaves all nodes Ready.
+of its own, which is deleted at its end, and leaves all nodes Ready. cluster_test is the one of the
+integration tests.
 """
 import argparse
 import contextlib
@@ -14,11 +15,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "integration"))
-
-# pylint: disable=wrong-import-position
-from cluster_test import Failure, say, wait_until  # noqa: E402
+from cluster_test import ROOT, Failure, say, wait_until
 
 LAB = ROOT / "lab" / "kubernetes"
 IMAGE = "cleat.dev/cleat:dev"
@@ -176,6 +173,22 @@ class Lab:
         directory = f"/var/lib/kubelet/pods/{self.uid_of(pod)}"
         return f"{directory}/volumes/kubernetes.io~csi/{volume}/mount"
 
+    # ---- nodes ----------------------------------------------------------------------------------
+
+    def is_node_ready(self, node):
+        conditions = self.get("node", node)["status"]["conditions"]
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    def mark_out_of_service(self, node):
+        """What a person says of a node that is known to be down: its pods may start elsewhere."""
+        wait_until(lambda: not self.is_node_ready(node), 120, f"{node} is not Ready")
+        self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}=nodeshutdown:NoExecute")
+
+    def unmark(self, node):
+        taints = self.get("node", node)["spec"].get("taints", [])
+        if any(taint["key"] == OUT_OF_SERVICE for taint in taints):
+            self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
+
     @contextlib.contextmanager
     def cordoned(self, node):
         self.kubectl("cordon", node)
@@ -278,6 +291,8 @@ def restore_nodes(lab):
             lab.act("start", name)
         lab.kubectl("uncordon", name)
     lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+    for name in lab.nodes:
+        lab.unmark(name)
     lab.kubectl("rollout", "status", "--namespace", "cleat", "--timeout=120s", "daemonset/cleatd")
 
 

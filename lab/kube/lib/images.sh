@@ -49,6 +49,7 @@ make_base() {
   done
   say "images: a Debian for Cleat's image (some minutes)"
   mmdebstrap --quiet --variant=essential "${slim[@]}" --include="$BASE_PACKAGES" bookworm "$base"
+  tar -tf "$base" | sed 's|.*/||' >"$KUBE_IMAGES/base-files"
   pack "$KUBE_IMAGES/cleat-base.tar" cleat.dev/base:dev "$base"
   echo "$BASE_PACKAGES" >"$base.packages"
 }
@@ -56,7 +57,7 @@ make_base() {
 # Libraries of programs, as far as the base has none of that name.
 missing_libraries() {
   ldd "$@" | awk '$2 == "=>" { print $3 }' | sort -u | while read -r library; do
-    grep -qF "/$(basename "$library")" "$KUBE_IMAGES/base-libraries" || echo "$library"
+    grep -qxF "$(basename "$library")" "$KUBE_IMAGES/base-files" || echo "$library"
   done
 }
 
@@ -73,13 +74,13 @@ pack_cleat() {
   local -a programs
   mapfile -t programs < <(cleat_programs)
   rm -rf "$LAB_DIR/images"
-  mkdir -p "$layer/usr/local/bin" "$layer/usr/local/lib"
+  mkdir -p "$layer/usr/local/bin"
   for program in "${programs[@]}"; do
     strip --strip-debug -o "$layer/usr/local/bin/$(basename "$program")" "$program"
   done
-  tar -tf "$KUBE_IMAGES/base-rootfs.tar" >"$KUBE_IMAGES/base-libraries"
   missing_libraries "${programs[@]}" | while read -r library; do
-    cp -L "$library" "$layer/usr/local/lib/"
+    # Where the loader looks without a cache; /lib is a link to it.
+    install -D --mode 644 --target-directory "$layer/usr/lib/$(basename "${library%/*}")" "$library"
   done
   pack "$LAB_DIR/images/cleat.tar" "$CLEAT_IMAGE" "$KUBE_IMAGES/base-rootfs.tar" "$layer"
   rm -rf "$layer"
