@@ -14,7 +14,9 @@ stop_pods() {
   if exists statefulset cassandra; then
     kubectl scale statefulset cassandra --replicas=0
   fi
-  kubectl wait --for=delete pod -l app=cassandra --timeout="$STOP_TIMEOUT"
+  if exists pod -l app=cassandra; then
+    kubectl wait --for=delete pod -l app=cassandra --timeout="$STOP_TIMEOUT"
+  fi
   kubectl delete statefulset,service cassandra --ignore-not-found
 }
 

@@ -11,7 +11,9 @@ from typing import Any
 from drill_lib.cluster import find_epoch
 from drill_lib.process import DrillError, end_group
 
-from .kubernetes import Kubernetes
+from .kubernetes import QUICK_SECONDS, Kubernetes
+
+CHECK_SECONDS = 300
 
 
 def whole_problem(volume: dict[str, Any]) -> str:
@@ -103,7 +105,7 @@ class Cleat:
 
     def check(self, name: str) -> None:
         """DrillError unless all replicas, each read alone, are equal."""
-        self._cleat("v", "check", name)
+        self._cleat("v", "check", name, seconds=CHECK_SECONDS)
 
-    def _cleat(self, *words: str) -> str:
-        return self._kubernetes.on(self._node, "cleat", *words)
+    def _cleat(self, *words: str, seconds: float = QUICK_SECONDS) -> str:
+        return self._kubernetes.on(self._node, "cleat", *words, seconds=seconds)
