@@ -8,6 +8,11 @@ grant_lab_rights() {
   kubectl apply --filename "$KUBE_ROOT/rights.yaml" >/dev/null
 }
 
+# For `kubectl get nodes` to say so; it has no taint, pods run there as well.
+label_control_plane() {
+  kubectl label --overwrite node "$CONTROL_PLANE" node-role.kubernetes.io/control-plane= >/dev/null
+}
+
 make_secret() {
   ! kubectl get --namespace cleat secret cleat >/dev/null 2>&1 || return 0
   kubectl create secret generic cleat --namespace cleat --from-file=secret="$LAB_DIR/secret" \
@@ -21,10 +26,17 @@ snapshot_resources() {
   echo "$KUBE_CACHE/go-mod/$module@$version/config/crd"
 }
 
+has_csi() { [ -x "$LAB_BUILD/bin/cleat-csi" ]; }
+
 deploy_cleat() {
+  local file
   kubectl apply --filename "$MANIFESTS/00-namespace.yaml" >/dev/null
   make_secret
-  kubectl apply --filename "$MANIFESTS" >/dev/null
+  if has_csi; then
+    kubectl apply --filename "$MANIFESTS" >/dev/null
+  else
+    for file in "$MANIFESTS"/[123]*.yaml; do kubectl apply --filename "$file" >/dev/null; done
+  fi
   kubectl apply --kustomize "$(snapshot_resources)" >/dev/null
   kubectl wait --for condition=Established --timeout 60s \
     crd/volumesnapshotclasses.snapshot.storage.k8s.io \
@@ -32,25 +44,34 @@ deploy_cleat() {
   kubectl apply --filename "$MANIFESTS/snapshots" >/dev/null
 }
 
-# wait_rollout NAMESPACE WHAT
-wait_rollout() {
-  kubectl rollout status --namespace "$1" --timeout 180s "$2" >/dev/null ||
+# On every node; a rollout's status can't be asked for where old pods stay until they are deleted.
+wait_daemons() {
+  kubectl wait --namespace cleat --timeout 300s "daemonset/$1" \
+    --for "jsonpath={.status.numberReady}=$LAB_NODES" >/dev/null ||
+    die "$1: not all pods are ready; see: lab/kubernetes kubectl -n cleat get pods"
+}
+
+# wait_deployment NAMESPACE NAME
+wait_deployment() {
+  kubectl rollout status --namespace "$1" --timeout 300s "deployment/$2" >/dev/null ||
     die "$2: not all pods are ready; see: lab/kubernetes kubectl -n $1 get pods"
 }
 
-wait_rollouts() {
-  local what
-  for what in daemonset/{cleat-keeper,cleatd,cleat-csi-node} deployment/cleat-csi-controller; do
-    wait_rollout cleat "$what"
-  done
-  wait_rollout kube-system deployment/snapshot-controller
+wait_deployed() {
+  wait_daemons cleat-keeper
+  wait_daemons cleatd
+  if has_csi; then
+    wait_daemons cleat-csi-node
+    wait_deployment cleat cleat-csi-controller
+  fi
+  wait_deployment kube-system snapshot-controller
 }
 
 deploy() {
   local name
-  grant_lab_rights
+  label_control_plane
   deploy_cleat
-  wait_rollouts
+  wait_deployed
   for name in $(node_names); do create_kube_pool "$name"; done
   for name in $(node_names); do wait_until_all_known "$name"; done
 }

@@ -41,23 +41,26 @@ pack_program() {
 
 # A small Debian with what cleatd and its people need beside Cleat's own programs.
 make_base() {
-  local base=$KUBE_IMAGES/base-rootfs.tar option
+  local option
   local -a slim
-  [ "$(cat "$base.packages" 2>/dev/null)" != "$BASE_PACKAGES" ] || return 0
+  [ "$(cat "$KUBE_BASE/packages" 2>/dev/null)" != "$BASE_PACKAGES" ] || return 0
   for option in doc man locale; do
     slim+=("--dpkgopt=path-exclude=/usr/share/$option/*")
   done
   say "images: a Debian for Cleat's image (some minutes)"
-  mmdebstrap --quiet --variant=essential "${slim[@]}" --include="$BASE_PACKAGES" bookworm "$base"
-  tar -tf "$base" | sed 's|.*/||' >"$KUBE_IMAGES/base-files"
-  pack "$KUBE_IMAGES/cleat-base.tar" cleat.dev/base:dev "$base"
-  echo "$BASE_PACKAGES" >"$base.packages"
+  rm -rf "$KUBE_BASE"
+  mkdir -p "$KUBE_BASE"
+  mmdebstrap --quiet --variant=essential "${slim[@]}" --include="$BASE_PACKAGES" bookworm \
+    "$KUBE_BASE/rootfs.tar"
+  tar -tf "$KUBE_BASE/rootfs.tar" | sed 's|.*/||' >"$KUBE_BASE/files"
+  pack "$KUBE_IMAGES/cleat-base.tar" cleat.dev/base:dev "$KUBE_BASE/rootfs.tar"
+  echo "$BASE_PACKAGES" >"$KUBE_BASE/packages"
 }
 
 # Libraries of programs, as far as the base has none of that name.
 missing_libraries() {
   ldd "$@" | awk '$2 == "=>" { print $3 }' | sort -u | while read -r library; do
-    grep -qxF "$(basename "$library")" "$KUBE_IMAGES/base-files" || echo "$library"
+    grep -qxF "$(basename "$library")" "$KUBE_BASE/files" || echo "$library"
   done
 }
 
@@ -82,7 +85,7 @@ pack_cleat() {
     # Where the loader looks without a cache; /lib is a link to it.
     install -D --mode 644 --target-directory "$layer/usr/lib/$(basename "${library%/*}")" "$library"
   done
-  pack "$LAB_DIR/images/cleat.tar" "$CLEAT_IMAGE" "$KUBE_IMAGES/base-rootfs.tar" "$layer"
+  pack "$LAB_DIR/images/cleat.tar" "$CLEAT_IMAGE" "$KUBE_BASE/rootfs.tar" "$layer"
   rm -rf "$layer"
 }
 
@@ -117,7 +120,8 @@ make_store() {
   rm -rf "$store" "$store.new"
   mkdir -p "$store.new/containerd"
   unshare --mount --pid --net --fork --kill-child --mount-proc \
-    bash "$KUBE_ROOT/fill_store.sh" "$store.new" >"$KUBE_IMAGES/store.log" 2>&1
+    bash "$KUBE_ROOT/fill_store.sh" "$store.new" >"$KUBE_IMAGES/store.log" 2>&1 ||
+    die "no store of images; see $KUBE_IMAGES/store.log"
   echo "$key" >"$store.new/key"
   mv "$store.new" "$store"
 }

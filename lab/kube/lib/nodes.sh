@@ -12,6 +12,7 @@ start_kube_node() {
       setsid unshare --net --mount --uts --ipc --pid --cgroup --fork --kill-child \
       bash "$KUBE_ROOT/node.sh" "$LAB_DIR" "$name"
   ) >>"$dir/node.log" 2>&1 </dev/null {LOCK}>&- &
+  disown # its end is no news of this shell's
   connect_node "$name"
 }
 
@@ -54,8 +55,14 @@ wait_api() {
     die "the API server does not answer; see $(node_dir "$CONTROL_PLANE")/kube-apiserver.log"
 }
 
+# What the API server says of a node that was crashed may be old: its kubelet is asked first.
+kubelet_answers() {
+  nsenter -t "$(node_pid "$1")" -n curl --silent --max-time 2 http://127.0.0.1:10248/healthz \
+    >/dev/null 2>&1
+}
+
 is_ready() {
-  [ "$(kubectl get node "$1" --output \
+  kubelet_answers "$1" && [ "$(kubectl get node "$1" --output \
     'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]
 }
 

@@ -5,12 +5,13 @@
 #   cgroups           our directories in the machine's cgroup hierarchies, one a line
 #   pki/              certificates and kubeconfigs of the cluster
 #   nodes/NAME/       var/lib and var/log of the node, its configuration and the logs of its daemons
-# Below the cache: go-mod, go-build (Go's own), bin, images.
+# Below the cache: go-mod, go-build (Go's own), bin, images, base (of Cleat's image).
 
 KUBE_ROOT=$LAB_ROOT/lab/kube
 KUBE_CACHE=${XDG_CACHE_HOME:-/var/cache}/cleat/kubernetes
 KUBE_BIN=$KUBE_CACHE/bin
 KUBE_IMAGES=$KUBE_CACHE/images
+KUBE_BASE=$KUBE_CACHE/base
 CONTROL_PLANE=cassandra1
 SERVICE_NETWORK=10.96
 POD_NETWORK=10.244
