@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drill_lib import ballast
 from drill_lib.iostat import Attachment
-from drill_lib.process import DrillError, attempt, say, wait_until
+from drill_lib.process import DrillError, attempt, end_group, say, wait_until
 
 from .cleat import Cleat
 from .kubernetes import Kubernetes
@@ -43,11 +43,17 @@ class Options:
 
 def run_script(name: str, *words: str, seconds: float) -> None:
     """One of the scripts of the walk-through, with its output on the drill's."""
-    command = [str(HERE / name), *words]
+    process = subprocess.Popen(
+        [str(HERE / name), *words], stdin=subprocess.DEVNULL, text=True, start_new_session=True
+    )
     try:
-        status = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=seconds).returncode
-    except subprocess.TimeoutExpired:
-        raise DrillError(f"{name}: not within {seconds:.0f} s") from None
+        status = process.wait(timeout=seconds)
+    except BaseException as error:
+        # With all that it started: what is put away next must not be put up again.
+        end_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise DrillError(f"{name}: not within {seconds:.0f} s") from None
+        raise
     if status != 0:
         raise DrillError(f"{name}: exit status {status}")
 
