@@ -118,7 +118,9 @@ class Drill:
         out = self._options.out
         self._iostat = Iostat(out, self._options.interval, self._options.count)
         statement = copy_statement(Path(CSV), Path(REJECTED), self.findings.rows_in_file)
-        command = self._scene.survivor.command("cqlsh", "-e", statement)
+        # cqlsh puts an end to it by itself, and takes another for an empty statement.
+        words = ["cqlsh", "-e", statement.rstrip(";\n")]
+        command = self._scene.survivor.command(*words)
         self._load = Load(command, out / "copy.log", self._gave_rows_up)
         note = f"{self.findings.rows_in_file} rows, in {self._scene.survivor.pod}"
         self.timeline.mark("load_started", note=note)
