@@ -8,7 +8,7 @@ for check in check_dependencies check_sizes check_words check_links; do
     status=1
   fi
 done
-for directory in tools test/integration lab/cassandra bench; do
+for directory in tools test/integration lab/cassandra lab/cassandra-cleat bench; do
   python3 -m unittest discover -s "$CLEAT_ROOT/$directory" -p '*_test.py' || status=1
 done
 exit "$status"

@@ -14,8 +14,8 @@ from . import plots, report
 from .cassandra import LAB
 from .cluster import Cluster
 from .drill import Drill
-from .process import DrillError
-from .scene import Options, say
+from .process import DrillError, say
+from .scene import Options
 
 
 def positive(text: str) -> int:

@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .cluster import Cluster
-from .process import DrillError, wait_until
+from .log import Phase, parse_phases
+from .process import DrillError, wait_quiet
 
 LAB = Path(__file__).resolve().parent.parent
 END_SECONDS = 75
 TOOL_SECONDS = 60
-
-LOG_LINE = re.compile(
-    r"^(?P<level>[A-Z]+) +\[.*?\] (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<text>.*)"
-)
-
-# Messages of Cassandra 5.0 by the step they show. With nothing to replay, one line is both ends.
-PHASES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("replay_begin", re.compile(r"CommitLog\.java:\d+ - Replaying (?!.*complete)")),
-    (
-        "replay_begin",
-        re.compile(r"CommitLog\.java:\d+ - No commitlog files found; skipping replay"),
-    ),
-    (
-        "replay_end",
-        re.compile(r"CommitLog\.java:\d+ - Log replay complete, (?P<note>\d+ replayed mutations)"),
-    ),
-    (
-        "replay_end",
-        re.compile(r"CommitLog\.java:\d+ - (?P<note>No commitlog files found); skipping replay"),
-    ),
-    ("cql_ready", re.compile(r"Starting listening for CQL clients on")),
-)
-SYNC_TASKS = re.compile(r"Created (\d+) sync tasks")
-
-
-@dataclass(frozen=True)
-class Phase:
-    name: str
-    at: float
-    note: str
-
-
-def line_time(match: re.Match[str]) -> float:
-    return datetime.datetime.strptime(match["time"], "%Y-%m-%d %H:%M:%S,%f").timestamp()
-
-
-def parse_phases(lines: Iterable[str]) -> Iterator[Phase]:
-    """The phases that the lines of one start show, in the order of the lines."""
-    for line in lines:
-        match = LOG_LINE.match(line)
-        if match is None:
-            continue
-        for name, pattern in PHASES:
-            found = pattern.search(match["text"])
-            if found:
-                yield Phase(name, line_time(match), found.groupdict().get("note") or "")
-
-
-def count_sync_tasks(lines: Iterable[str]) -> int:
-    """Ranges that the logged repairs found to differ."""
-    return sum(int(match[1]) for match in map(SYNC_TASKS.search, lines) if match)
 
 
 @dataclass(frozen=True)
@@ -134,24 +83,10 @@ class Cassandra:
         words = ["find", f"{self._site.data}/hints", "-name", f"{host_id}-*.hints"]
         return bool(self._site.cluster.run(self._node, words).strip())
 
-    def wait_hints_delivered(self, host_id: str, seconds: float, quiet: float = 4.0) -> float:
-        """Waits until there was no hints file for `quiet` seconds: longer than a hint stays in
-        memory before it is flushed to a file. Gives the time at which the quiet began."""
-        began: float | None = None
-
-        def quiet_long_enough() -> bool:
-            nonlocal began
-            if self.has_hints_for(host_id):
-                began = None
-                return False
-            began = began or time.time()
-            return time.time() - began >= quiet
-
-        wait_until(
-            f"hints for {host_id} delivered by {self._node}", seconds, quiet_long_enough, every=0.5
-        )
-        assert began is not None
-        return began
+    def wait_hints_delivered(self, host_id: str, seconds: float) -> float:
+        """When the quiet began in which this member has no hints for the other any more."""
+        what = f"hints for {host_id} delivered by {self._node}"
+        return wait_quiet(what, seconds, partial(self.has_hints_for, host_id))
 
     def stop(self) -> None:
         self._end("stop")

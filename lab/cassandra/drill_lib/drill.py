@@ -7,11 +7,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from .cassandra import LAB, count_sync_tasks
+from .cassandra import LAB
 from .cluster import Cluster
 from .iostat import Attachment, Iostat
-from .load import TABLE, Load, Progress, copy_statement
-from .process import DrillError, run
+from .load import Load, Progress, copy_statement
+from .log import count_sync_tasks
+from .process import DrillError, attempt, run, say
 from .rows import Comparison
 from .scene import (
     MOVED_VOLUME,
@@ -20,12 +21,9 @@ from .scene import (
     TAKEOVER,
     Options,
     Scene,
-    attempt,
-    say,
 )
+from .table import KEYSPACE, TABLE
 from .timeline import Timeline
-
-KEYSPACE = "isd_weather_data"
 
 # The share of the rows that is loaded when the node is lost.
 LOSS_AT = 0.25
@@ -114,9 +112,9 @@ class Drill:
         self._iostat = Iostat(out, self._options.interval)
         statement, rejected = out / "copy.cql", out / "rejected.csv"
         statement.write_text(copy_statement(self._csv, rejected, self.findings.rows_in_file))
-        cluster, contact = self._scene.cluster, self._scene.seed
-        python = self._options.python()
-        self._load = Load(cluster, SURVIVOR, python, contact, statement, rejected)
+        words = [self._options.python(), "-u", str(LAB / "cqlsh"), self._scene.seed]
+        command = self._scene.cluster.command(SURVIVOR, [*words, "-f", str(statement)])
+        self._load = Load(command, statement.with_suffix(".log"), rejected.exists)
         self.timeline.mark("load_started", note=f"{self.findings.rows_in_file} rows")
         return self._load
 

@@ -87,11 +87,13 @@ def parse(text: str) -> Iterator[tuple[str, Sample]]:
 class Iostat:
     """iostat in the background, on all devices: that of the takeover does not exist yet."""
 
-    def __init__(self, out: Path, interval: int) -> None:
+    def __init__(self, out: Path, interval: int, count: int | None = None) -> None:
+        """Samples every `interval` seconds, `count` times or until the end."""
         self._file = out / "iostat.json"
+        times = [str(interval), *([str(count)] if count else [])]
         with open(self._file, "w", encoding="utf-8") as output:
             self._process = subprocess.Popen(
-                ["iostat", "-x", "-d", "-t", "-y", "-o", "JSON", str(interval)],
+                ["iostat", "-x", "-d", "-t", "-y", "-o", "JSON", *times],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

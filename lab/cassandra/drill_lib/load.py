@@ -6,18 +6,13 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cassandra import LAB
-from .cluster import Cluster
 from .process import DrillError, end_group
+from .table import COLUMNS, TABLE
 
-COLUMNS = (
-    "wsid, year, month, day, hour, temperature, dewpoint, pressure, wind_direction, wind_speed, "
-    "sky_condition, one_hour_precip, six_hour_precip, twenty_four_hour_precip"
-)
-TABLE = "isd_weather_data.raw_weather_data"
 # A small file is loaded no faster than in this time, to last through the whole failover.
 LOAD_SECONDS_MIN = 95
 
@@ -78,23 +73,14 @@ class CopyOutput:
 
 
 class Load:
-    """One run of cqlsh COPY on a lab node."""
+    """One run of cqlsh COPY. `gave_up` tells whether there is a file of rejected rows."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        node: str,
-        python: str,
-        contact: str,
-        statement: Path,
-        rejected: Path,
-    ) -> None:
+    def __init__(self, command: Sequence[str], log: Path, gave_up: Callable[[], bool]) -> None:
         self.output = CopyOutput()
-        self._log = statement.with_suffix(".log")
-        self._rejected = rejected
-        words = [python, "-u", str(LAB / "cqlsh"), contact, "-f", str(statement)]
+        self._log = log
+        self._gave_up = gave_up
         self._process = subprocess.Popen(
-            cluster.command(node, words),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -126,10 +112,8 @@ class Load:
         # Not the exit status: cqlsh ends with 2 as soon as one batch had to be sent again.
         if self.output.rows_imported is None:
             raise DrillError(f"cqlsh ended without its last line: see {self._log}")
-        if self._rejected.exists():
-            raise DrillError(
-                f"cqlsh gave up rows: they are in {self._rejected}, why in {self._log}"
-            )
+        if self._gave_up():
+            raise DrillError(f"cqlsh gave up rows: why is in {self._log}")
 
     def end(self) -> None:
         end_group(self._process)

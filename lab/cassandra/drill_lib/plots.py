@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ RATE_WINDOW_S = 2.0
 COLORS = ("#1f77b4", "#d62728", "#ff7f0e", "#2ca02c")
 
 # The events that are marked, by short names, and the color of their kind.
-MARKS = {
+Marks = Mapping[str, tuple[str, str]]
+MARKS: Marks = {
     "loss": ("node lost", "#d62728"),
     "fenced": ("fenced", "#9467bd"),
     "attached": ("attached", "#9467bd"),
@@ -56,12 +58,12 @@ def label_positions(times: list[float], width: float) -> list[float]:
 class Plot:
     """A figure of panels over one axis of time, with the events as vertical lines through all."""
 
-    def __init__(self, data: dict[str, Any], title: str, panels: int) -> None:
+    def __init__(self, data: dict[str, Any], marks: Marks, title: str, panels: int) -> None:
         times = {event["name"]: event["at"] for event in data["timeline"]}
         self.zero = times.get("loss", min(times.values()))
         self.begin = times["load_started"] - self.zero
         self.end = max(times.values()) - self.zero
-        self._events = [(times[n] - self.zero, *MARKS[n]) for n in MARKS if n in times]
+        self._events = [(times[n] - self.zero, *marks[n]) for n in marks if n in times]
         self._events.sort()
         self.figure: Figure
         self.axes: list[Axes]
@@ -80,7 +82,7 @@ class Plot:
             axes.spines[["top", "right"]].set_visible(False)
             for at, _, color in self._events:
                 axes.axvline(at, color=color, linewidth=1, linestyle=(0, (4, 2)))
-        self.axes[-1].set_xlabel("seconds after the loss of the node")
+        self.axes[-1].set_xlabel("seconds after the loss")
         self._label_events(self.axes[0])
         self.figure.tight_layout(rect=(0, 0, 1, 0.97))
         self.figure.savefig(path, dpi=110)
@@ -105,8 +107,8 @@ class Plot:
             )
 
 
-def plot_load(data: dict[str, Any], path: Path) -> None:
-    plot = Plot(data, "cqlsh COPY: rows acknowledged", 2)
+def plot_load(data: dict[str, Any], marks: Marks, path: Path) -> None:
+    plot = Plot(data, marks, "cqlsh COPY: rows acknowledged", 2)
     progress = data["load_progress"]
     end = progress[-1]["at"] if progress else plot.zero
     times, values = rates(progress, plot.begin + plot.zero, end)
@@ -126,10 +128,10 @@ def plot_load(data: dict[str, Any], path: Path) -> None:
 
 
 def plot_devices(
-    data: dict[str, Any], path: Path, title: str, series: list[tuple[str, str]]
+    data: dict[str, Any], marks: Marks, path: Path, title: str, series: list[tuple[str, str]]
 ) -> None:
     """One panel per series (key of a sample, label); one line per volume and node."""
-    plot = Plot(data, title, len(series))
+    plot = Plot(data, marks, title, len(series))
     for axes, (key, label) in zip(plot.axes, series):
         for device, color in zip(data["devices"], COLORS):
             samples = device["samples"]
@@ -143,11 +145,11 @@ def plot_devices(
     plot.save(path)
 
 
-def draw(out: Path, data: dict[str, Any]) -> list[str]:
+def draw(out: Path, data: dict[str, Any], marks: Marks = MARKS) -> list[str]:
     """Draws what there is data for; gives the names of the files."""
     if not data["load_progress"]:
         return []
-    plot_load(data, out / "load.png")
+    plot_load(data, marks, out / "load.png")
     if not data["devices"]:
         return ["load.png"]
     iops = [
@@ -160,8 +162,8 @@ def draw(out: Path, data: dict[str, Any]) -> list[str]:
         ("read_mb_per_s", "MB/s read"),
         ("write_await_ms", "write wait, ms"),
     ]
-    plot_devices(data, out / "iops.png", "The volumes' devices: operations per second", iops)
-    plot_devices(
-        data, out / "bandwidth.png", "The volumes' devices: throughput and wait", bandwidth
-    )
+    title = "The volumes' devices: operations per second"
+    plot_devices(data, marks, out / "iops.png", title, iops)
+    title = "The volumes' devices: throughput and wait"
+    plot_devices(data, marks, out / "bandwidth.png", title, bandwidth)
     return ["load.png", "iops.png", "bandwidth.png"]

@@ -1,10 +1,11 @@
-"""Running commands with a limit in time."""
+"""Running commands with a limit in time, and telling of it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -58,3 +59,38 @@ def wait_until(what: str, seconds: float, happened: Callable[[], bool], every: f
         if time.monotonic() > deadline:
             raise DrillError(f"{what}: not within {seconds:.0f} s")
         time.sleep(every)
+
+
+# Longer than a hint stays in memory before it is flushed to a file (conf/cassandra.yaml.in).
+QUIET_SECONDS = 4.0
+
+
+def wait_quiet(what: str, seconds: float, busy: Callable[[], bool]) -> float:
+    """Waits until `busy` said no for QUIET_SECONDS. Gives the time at which the quiet began."""
+    began: float | None = None
+
+    def quiet_long_enough() -> bool:
+        nonlocal began
+        if busy():
+            began = None
+            return False
+        began = began or time.time()
+        return time.time() - began >= QUIET_SECONDS
+
+    wait_until(what, seconds, quiet_long_enough, every=0.5)
+    assert began is not None
+    return began
+
+
+def say(text: str) -> None:
+    print(f"drill: {text}", flush=True)
+
+
+def attempt(what: str, act: Callable[..., object], *words: str) -> bool:
+    """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
+    try:
+        act(*words)
+    except (DrillError, OSError) as error:
+        print(f"drill: clean-up: could not {what}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True

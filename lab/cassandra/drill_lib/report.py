@@ -9,10 +9,10 @@ from typing import Any
 
 from .drill import Findings
 from .scene import LOST, SURVIVOR, TAKEOVER, Options
+from .tables import Figure, devices_table, figure_rows, rows_table, seconds, timeline_table
 from .timeline import Timeline
 
-# Figure, what it is, from which event to which.
-RTO = (
+RTO: tuple[Figure, ...] = (
     ("storage_s", "storage: loss until the volume is mounted", "loss", "mounted"),
     ("attach_s", "of which: loss until attached", "loss", "attached"),
     (
@@ -46,7 +46,6 @@ def passed(timeline: Timeline, findings: Findings) -> bool:
 
 
 def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[str, Any]:
-    loss = timeline.at("loss")
     comparison = findings.comparison
     return {
         "passed": passed(timeline, findings),
@@ -65,14 +64,7 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
         "repair_sync_tasks": findings.repair_sync_tasks,
         "replicas_equal_s": findings.replicas_equal_s,
         "figures": {name: timeline.between(first, last) for name, _, first, last in RTO},
-        "timeline": [
-            {
-                **asdict(event),
-                "label": event.label,
-                "after_loss_s": loss and round(event.at - loss, 3),
-            }
-            for event in timeline.events()
-        ],
+        "timeline": timeline.as_json(),
         "volumes_before": findings.volumes_before.splitlines(),
         "volumes_after": findings.volumes_after.splitlines(),
         "devices": [attachment.as_json() for attachment in findings.attachments],
@@ -80,70 +72,10 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
     }
 
 
-def seconds(value: float | None, sign: str = "") -> str:
-    return "not seen" if value is None else f"{value:{sign}.1f} s"
-
-
-def timeline_table(data: dict[str, Any]) -> list[str]:
-    lines = ["| after the loss | event | |", "|---:|---|---|"]
-    for event in data["timeline"]:
-        lines.append(
-            f"| {seconds(event['after_loss_s'], '+')} | {event['label']} | {event['note']} |"
-        )
-    lines += [f"| not seen | {name} | |" for name in data["steps_not_seen"]]
-    return lines
-
-
-def rows_table(data: dict[str, Any]) -> list[str]:
-    comparison = data["comparison"] or {}
-    shown = (
-        ("rows in the file", data["rows_in_file"]),
-        ("rows_loaded (acknowledged, as cqlsh counts)", data["rows_loaded"]),
-        ("rows found, on both replicas", data["rows_found"]),
-        ("**rows_lost**", data["rows_lost"]),
-        ("rows with other values than in the file", comparison.get("rows_different")),
-        ("rows that are not in the file", comparison.get("rows_extra")),
-    )
-    lines = ["| rows | |", "|---|---:|"]
-    lines += [
-        f"| {name} | {'not known' if value is None else format(value, ',')} |"
-        for name, value in shown
-    ]
-    return lines + [f"\n    {example}" for example in comparison.get("examples", [])]
-
-
 def figures_table(data: dict[str, Any]) -> list[str]:
-    lines = ["| figure | |", "|---|---:|"]
-    lines += [f"| {what} | {seconds(data['figures'][name])} |" for name, what, _, _ in RTO]
-    lines.append(f"| longest pause of the load | {seconds(data['longest_pause_of_load_s'])} |")
-    lines.append(f"| batches that cqlsh sent again | {data['copy_retries']} |")
-    lines.append(f"| ranges that repair found to differ | {data['repair_sync_tasks']} |")
-    equal = data["replicas_equal_s"]
-    lines.append(
-        f"| `cleat v check`: all replicas equal, {LOST} being back, after | {seconds(equal)} |"
-    )
-    return lines
-
-
-def devices_table(data: dict[str, Any]) -> list[str]:
-    lines = [
-        "| volume | on | device | written | writes/s | max | flushes/s | MB/s max | write wait |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for device in data["devices"]:
-        samples = device["samples"]
-        if not samples:
-            continue
-        mean = {key: sum(s[key] for s in samples) / len(samples) for key in samples[0]}
-        most = {key: max(s[key] for s in samples) for key in samples[0]}
-        span = samples[-1]["at"] - samples[0]["at"]
-        lines.append(
-            f"| {device['volume']} | {device['node']} | {device['device']} "
-            f"| {mean['write_mb_per_s'] * span:.0f} MB | {mean['writes_per_s']:.0f} "
-            f"| {most['writes_per_s']:.0f} | {mean['flushes_per_s']:.0f} "
-            f"| {most['write_mb_per_s']:.1f} | {mean['write_await_ms']:.2f} ms |"
-        )
-    return lines
+    equal = seconds(data["replicas_equal_s"])
+    what = f"`cleat v check`: all replicas equal, {LOST} being back, after"
+    return [*figure_rows(data, RTO), f"| {what} | {equal} |"]
 
 
 def as_markdown(data: dict[str, Any], plots: list[str]) -> str:

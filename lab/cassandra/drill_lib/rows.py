@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .table import COLUMNS
+
 KEY_FIELDS = 5  # wsid, year, month, day, hour
 TEXT_FIELDS = (0, 10)  # wsid, sky_condition
 INTEGER_FIELDS = (1, 2, 3, 4)
@@ -128,8 +130,6 @@ def open_select(contacts: list[str], table: str, columns: str) -> Select:
 
 def main() -> None:
     path, table, contacts = sys.argv[1:]
-    from .load import COLUMNS
-
     select = open_select(contacts.split(","), table, COLUMNS)
     with open(path, encoding="ascii", newline="") as lines:
         print(json.dumps(compare(lines, select).as_json()))

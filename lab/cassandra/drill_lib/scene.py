@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 from .cassandra import LAB, Cassandra, Site
 from .cluster import Cluster, Volumes
 from .iostat import Attachment
-from .process import DrillError, wait_until
+from .process import DrillError, attempt, say, wait_until
 
 SURVIVOR, LOST, TAKEOVER = "cassandra2", "cassandra3", "cassandra1"
 SURVIVOR_VOLUME, MOVED_VOLUME = "cassandra-data-0", "cassandra-data-1"
@@ -36,20 +34,6 @@ class Options:
 
     def python(self) -> str:
         return str(self.dist / "venv" / "bin" / "python")
-
-
-def say(text: str) -> None:
-    print(f"drill: {text}", flush=True)
-
-
-def attempt(what: str, act: Callable[..., object], *words: str) -> bool:
-    """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
-    try:
-        act(*words)
-    except (DrillError, OSError) as error:
-        print(f"drill: clean-up: could not {what}: {error}", file=sys.stderr, flush=True)
-        return False
-    return True
 
 
 class Scene:

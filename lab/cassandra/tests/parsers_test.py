@@ -6,9 +6,9 @@ import datetime
 import unittest
 
 from drill_lib import iostat, rows
-from drill_lib.cassandra import count_sync_tasks, parse_phases
 from drill_lib.cluster import find_epoch
 from drill_lib.load import CopyOutput, copy_statement
+from drill_lib.log import count_sync_tasks, parse_phases
 from drill_lib.timeline import STEPS, Timeline
 
 TAKEN_OVER = """\
