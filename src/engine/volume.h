@@ -42,13 +42,11 @@ struct AttachRequest {
 
 class Volume final : public BlockDevice {
  public:
-  // R3 and R7. kBusy: attached on another node, and take_over is not set. kUnreachable: no member
-  // in sync answered. kStaleEpoch: a replica knows a higher epoch than the metadata (R11), or a
-  // later attach won.
+  // R3 and R7. kBusy: attached elsewhere, and take_over is not set. kUnreachable: no member in sync
+  // answered. kStaleEpoch: a replica knows a higher epoch (R11), or a later attach won.
   static io::Task<Result<std::unique_ptr<Volume>>> attach(VolumeContext context, VolumeId volume,
                                                           AttachRequest request);
   ~Volume() override;
-
   // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the
   // clean detach. On an error it is stopped all the same, and its record says it is unclean.
   io::Task<Result<void>> detach();
