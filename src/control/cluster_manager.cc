@@ -201,6 +201,7 @@ Outcome<> ClusterManager::complete_spec(const core::VolumeRecord& record, meta::
   spec.set_id(record.id.value);
   spec.set_state(meta::VolumeSpec::UP);
   spec.clear_pending();
+  spec.clear_disowned();
   if (spec.name().empty()) spec.set_name("recovered-" + id);
   if (spec.ha_level() == 0) spec.set_ha_level(static_cast<uint32_t>(record.replicas.size()));
   if (spec.size_bytes() == 0) spec.set_size_bytes(record.size_blocks * kBlockSize);

@@ -268,6 +268,20 @@ Outcome<> NodePresence::look_after(const LocalReplica& replica, const Wanted& wa
   LOG_INFO("volume {} no longer has a replica here: removing it", known.name());
   OUTCOME_TRY(ports_.replicas.remove(id, replica.pool));
   unwanted_.erase(id);
+  return forget_disowned(id, replica.pool);
+}
+
+Outcome<> NodePresence::forget_disowned(VolumeId volume, PoolId pool) {
+  OUTCOME_TRY(update<meta::VolumeSpec>(
+      context_.store, context_.keys.spec(volume), [&](meta::VolumeSpec& spec) {
+        auto* disowned = spec.mutable_disowned();
+        auto rest = std::remove_if(disowned->begin(), disowned->end(), [&](const auto& replica) {
+          return replica.node() == context_.self.value && replica.pool() == pool.value;
+        });
+        if (rest == disowned->end()) return false;
+        disowned->erase(rest, disowned->end());
+        return true;
+      }));
   return {};
 }
 

@@ -70,6 +70,7 @@ class NodePresence {
   };
   Outcome<> list_values(const std::string& prefix, std::map<uint64_t, std::string>& out);
   Outcome<> look_after(const LocalReplica& replica, const Wanted& wanted);
+  Outcome<> forget_disowned(VolumeId volume, PoolId pool);
   bool is_listed(const LocalReplica& replica, const core::VolumeRecord& record,
                  const meta::VolumeSpec& spec) const;
 

@@ -208,6 +208,7 @@ Outcome<v1::Volume> SnapshotManager::clone(const v1::CloneVolumeRequest& request
   clone.spec.clear_attachment();
   clone.spec.clear_attached_unix_ms();
   clone.spec.clear_pending();
+  clone.spec.clear_disowned();
   clone.spec.clear_sticky();
   for (const auto& [key, value] : request.labels()) (*clone.spec.mutable_labels())[key] = value;
   clone.record.id = VolumeId{clone.spec.id()};

@@ -298,10 +298,16 @@ Outcome<v1::Volume> VolumeManager::salvage(const v1::SalvageVolumeRequest& reque
   record.replicas = {*best};
   record.replicas.front().state = core::ReplicaState::kInSync;
   record.replicas.front().left_at = {};
+  meta::VolumeSpec spec = volume.spec;
+  for (const auto& replica : volume.record.replicas) {
+    if (replica.index != best->index) VolumeOps::disown(spec, replica);
+  }
   OUTCOME_TRY(
       context_.store.commit(Txn{}
                                 .require(context_.keys.record(volume.id()), volume.record_revision)
-                                .put(context_.keys.record(volume.id()), encode_record(record))));
+                                .put(context_.keys.record(volume.id()), encode_record(record))
+                                .require(context_.keys.spec(volume.id()), volume.spec_revision)
+                                .put(context_.keys.spec(volume.id()), spec.SerializeAsString())));
   LOG_WARN("volume {}: salvaged from the replica on {}, by a person's word", name,
            topology.name(best->node));
   return show(volume.id());

@@ -162,6 +162,41 @@ TEST_F(VolumeTest, DeleteLeavesNothingBehindAlsoWhereANodeWasDown) {
   EXPECT_EQ(keys_left(), before);
 }
 
+// A node that comes back has a replica that the record named no more when the volume was deleted.
+TEST_F(VolumeTest, ADeletionReachesReplicasThatWereTakenOutWhileTheirNodeWasAway) {
+  const size_t before = keys_left();
+  VolumeId down = create("data1", 2);
+  VolumeId salvaged = create("data2", 2);
+  const int away = static_cast<int>(replica_nodes(down)[1]);
+  kill(away);
+  v1::HaUpdateRequest less;
+  less.set_volume("data1");
+  less.set_ha(1);
+  ASSERT_TRUE(volumes.ha_update(less));
+  auto stale = records.load(salvaged);
+  for (core::ReplicaRecord& replica : stale->value.replicas) {
+    const bool lost = replica.node == NodeId{static_cast<uint64_t>(away)};
+    replica.state = lost ? core::ReplicaState::kInSync : core::ReplicaState::kStale;
+  }
+  ASSERT_TRUE(records.compare_and_store(stale->revision, stale->value));
+  v1::SalvageVolumeRequest salvage;
+  salvage.set_volume("data2");
+  salvage.set_accept_data_loss(true);
+  const bool had_both = has_replica_on(salvaged, static_cast<uint64_t>(away));
+  ASSERT_TRUE(volumes.salvage(salvage));
+  ASSERT_TRUE(remove("data1"));
+  ASSERT_TRUE(remove("data2"));
+  revive(away);
+  ASSERT_TRUE(had_both);
+  EXPECT_TRUE(state(away).replicas.contains(down));
+  EXPECT_TRUE(state(away).replicas.contains(salvaged));
+  ASSERT_TRUE(reconciler.run_once());
+  EXPECT_FALSE(state(away).replicas.contains(down));
+  EXPECT_FALSE(state(away).replicas.contains(salvaged));
+  reconciler.stop();
+  EXPECT_EQ(keys_left(), before);
+}
+
 // Each of these changes the volume between the checks of a deletion and its transaction.
 TEST_F(VolumeTest, ADeletionLosesAgainstAnAttachASnapshotOrACloneThatCameFirst) {
   VolumeOps ops(context);

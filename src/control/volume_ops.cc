@@ -149,14 +149,24 @@ Outcome<> VolumeOps::remove_replica(const VolumeView& volume, const Topology& to
   const core::ReplicaRecord gone = *replica;
   OUTCOME_ASSIGN(auto serving, serving_node(volume, topology));
   OUTCOME_TRY(serving->ports().volumes.remove_replica(volume.id(), member));
-  if (!topology.alive(gone.node)) return {};  // its node removes what the record doesn't name
-  OUTCOME_ASSIGN(auto node, context_.nodes.node(gone.node));
-  auto removed = node->ports().replicas.remove(volume.id(), gone.pool);
-  if (!removed) {
-    LOG_WARN("volume {}: the replica on {} is to be removed later: {}", volume.spec.name(),
-             topology.name(gone.node), removed.error().message);
+  Outcome<> removed = failure(Code::kUnreachable, "it is offline");
+  if (topology.alive(gone.node)) {
+    OUTCOME_ASSIGN(auto node, context_.nodes.node(gone.node));
+    removed = node->ports().replicas.remove(volume.id(), gone.pool);
   }
+  if (removed) return {};
+  LOG_WARN("volume {}: {} is to remove its replica later: {}", volume.spec.name(),
+           topology.name(gone.node), removed.error().message);
+  OUTCOME_TRY(update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()),
+                                       [&](meta::VolumeSpec& spec) {
+                                         disown(spec, gone);
+                                         return true;
+                                       }));
   return {};
+}
+
+void VolumeOps::disown(meta::VolumeSpec& spec, const core::ReplicaRecord& replica) {
+  *spec.add_disowned() = to_proto(replica);
 }
 
 Outcome<> VolumeOps::erase_volume(const VolumeView& volume) {
@@ -166,6 +176,7 @@ Outcome<> VolumeOps::erase_volume(const VolumeView& volume) {
   tombstone.set_deleted_unix_ms(context_.now_unix_ms());
   for (const auto& replica : volume.record.replicas) *tombstone.add_replicas() = to_proto(replica);
   for (const auto& replica : volume.spec.pending()) *tombstone.add_replicas() = replica;
+  for (const auto& replica : volume.spec.disowned()) *tombstone.add_replicas() = replica;
   Txn txn;
   txn.require(context_.keys.spec(id), volume.spec_revision)
       .require(context_.keys.record(id), volume.record_revision)
@@ -200,11 +211,11 @@ Outcome<> VolumeOps::bury(const meta::Tombstone& tombstone) {
   const std::string key = context_.keys.tombstone(id);
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   std::string left;
-  std::set<uint64_t> removed;
+  std::set<std::pair<uint64_t, uint64_t>> removed;  // node, pool
   for (const auto& replica : tombstone.replicas()) {
     const NodeId node{replica.node()};
     if (topology.find(node) == nullptr) {  // decommissioned: nobody is left to ask
-      removed.insert(replica.node());
+      removed.emplace(replica.node(), replica.pool());
       continue;
     }
     Outcome<> result = failure(Code::kUnreachable, "offline");
@@ -212,14 +223,16 @@ Outcome<> VolumeOps::bury(const meta::Tombstone& tombstone) {
       OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
       result = handle->ports().replicas.remove(id, PoolId{replica.pool()});
     }
-    if (result) removed.insert(replica.node());
+    if (result) removed.emplace(replica.node(), replica.pool());
     if (!result) left += fmt::format(" {} ({})", topology.name(node), result.error().message);
   }
   OUTCOME_ASSIGN(auto now, load<meta::Tombstone>(context_.store, key));
   if (!now) return {};
   auto* rest = now->value.mutable_replicas();
   rest->erase(std::remove_if(rest->begin(), rest->end(),
-                             [&](const auto& replica) { return removed.contains(replica.node()); }),
+                             [&](const auto& replica) {
+                               return removed.contains({replica.node(), replica.pool()});
+                             }),
               rest->end());
   Txn txn;
   txn.require(key, now->revision);

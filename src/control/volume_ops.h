@@ -26,6 +26,9 @@ class VolumeOps {
   Outcome<> remove_replica(const VolumeView& volume, const Topology& topology,
                            core::MemberIndex member);
 
+  // Written into the spec: the replica is out of the record, and its node is still to remove it.
+  static void disown(meta::VolumeSpec& spec, const core::ReplicaRecord& replica);
+
   // Takes volume, names and snapshots out of the metadata in one transaction that only happens if
   // nobody attached, cloned or changed it meanwhile; then removes what replicas can be reached.
   Outcome<> erase_volume(const VolumeView& volume);
