@@ -193,7 +193,6 @@ TEST_F(VolumeTest, HeldWritesWaitForTheRelease) {
   ASSERT_TRUE(loop.wait(volume->write_hold().begin(9, 2s)));
   EXPECT_EQ(loop.wait(volume->write_hold().begin(10, 2s)).error().code, Code::kConflict);
   bool written = false;
-  AlignedBuffer block(kBlockSize);
   auto write = [](Volume& at, ConstBuffer data, bool& done) -> io::Task<void> {
     auto acknowledged = co_await at.write(BlockRange{1, 1}, data, WriteFlags::kNone);
     EXPECT_TRUE(acknowledged);
@@ -214,7 +213,6 @@ TEST_F(VolumeTest, HeldWritesWaitForTheRelease) {
 TEST_F(VolumeTest, AHoldThatNobodyReleasesEnds) {
   attach();
   ASSERT_TRUE(loop.wait(volume->write_hold().begin(9, 500ms)));
-  AlignedBuffer block(kBlockSize);
   TimePoint begun = loop.now();
   EXPECT_TRUE(loop.wait(volume->write(BlockRange{1, 1}, block.span(), WriteFlags::kNone)));
   EXPECT_GE(loop.now() - begun, Duration(400ms));

@@ -214,7 +214,7 @@ Outcome<> grow_mounted(const std::string& fs, const std::string& device, const s
     return failure(Code::kPermission,
                    "the kernel does not grow mounted ext4 for a root without CAP_SYS_RESOURCE");
   }
-  return grown;
+  return tl::unexpected(why);
 }
 
 }  // namespace cleat::host
