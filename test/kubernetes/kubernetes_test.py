@@ -277,9 +277,9 @@ def check_file(lab, pod_name, digest, name="file"):
 def restore_nodes(lab):
     """Whatever a scenario did to the nodes: all are there and Ready."""
     for name, node in lab.nodes.items():
-        lab.act("heal", name)
         if node.attempt("test", "-e", "/")[0] != 0:
             lab.act("start", name)
+        lab.act("heal", name)
         lab.kubectl("uncordon", name)
     lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
     for name in lab.nodes:
