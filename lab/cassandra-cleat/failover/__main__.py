@@ -15,15 +15,11 @@ from drill_lib.process import DrillError, say
 from . import plots, report
 from .drill import Drill
 from .kubernetes import Kubernetes
+from .recovery import KINDS
 from .scene import Options
 
 LAB = Path(__file__).resolve().parents[2]
-COMPARE = {
-    "none": (),
-    "restore": ("restore",),
-    "bootstrap": ("bootstrap",),
-    "all": ("restore", "bootstrap"),
-}
+COMPARE = {"none": (), "all": KINDS, **{kind: (kind,) for kind in KINDS}}
 
 
 def natural(text: str) -> int:

@@ -1,7 +1,9 @@
-"""What the drill's failover is compared with: recoveries of a member whose volume is gone.
+"""Ways back of a lost member, side by side: all on the same data, and without load.
 
-bootstrap   the pod comes back on a new, empty volume, and streams all data from the other member
-restore     it comes back on a volume made from a snapshot, and repair brings what came after it
+move        the pod comes back on another node, on its volume
+restore     its volume is lost; it comes back on one made from a snapshot, and repair brings what
+            came after the snapshot
+bootstrap   its volume is lost; it comes back on an empty one, and streams all from the other member
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from .scene import CLAIM, HERE, Scene
 from .steps import RECOVERY_MAY_LACK, RECOVERY_STEPS
 from .takeover import Takeover
 
+KINDS = ("move", "restore", "bootstrap")
 SNAPSHOT = "cassandra-before-loss"
 SNAPSHOT_CLASS = "cleat"
 REPLACE = "cassandra-replace"
@@ -77,12 +80,13 @@ def snapshot_of(claim: str) -> dict[str, Any]:
 
 
 class Loss:
-    """Takes pod and volume away at once, and gives the pod back on another volume."""
+    """Takes a pod, and perhaps its volume, away at once, and gives the pod back."""
 
     def __init__(self, scene: Scene, out: Path) -> None:
         self._scene = scene
         self._kubernetes = scene.kubernetes
         self._out = out
+        self._cordoned = ""
 
     def apply(self, name: str, thing: dict[str, Any]) -> None:
         file = self._out / f"{name}.json"
@@ -95,26 +99,37 @@ class Loss:
         self.apply("snapshot", snapshot_of(self._scene.claim(member)))
         wait_until("the snapshot usable", SNAPSHOT_SECONDS, self._snapshot_usable)
 
-    def lose(self, member: Member) -> dict[str, Any]:
+    def lose_node(self, member: Member, node: str) -> None:
+        self._cordoned = node
+        self._kubernetes.kubectl("cordon", node)
+        self._delete_pod(member)
+
+    def lose_volume(self, member: Member) -> dict[str, Any]:
         """Without its StatefulSet, or that would make an empty volume at once. Gives its template
         of the claim."""
         kubernetes = self._kubernetes
         statefulset = kubernetes.get("statefulset", "cassandra")
         kubernetes.kubectl("delete", "statefulset", "cassandra", "--cascade=orphan")
         kubernetes.kubectl("delete", "pvc", self._scene.claim(member), "--wait=false")
-        # A crash does not ask for time to drain.
-        kubernetes.kubectl("delete", "pod", member.pod, "--grace-period=1", "--wait=false")
+        self._delete_pod(member)
         wait_until("pod and claim gone", GONE_SECONDS, partial(self._gone, member), every=0.5)
         return dict(statefulset["spec"]["volumeClaimTemplates"][0])
 
     def give_back(self) -> None:
         self._kubernetes.kubectl("apply", "-f", str(STATEFULSET))
 
+    def _delete_pod(self, member: Member) -> None:
+        # A crash does not ask for time to drain.
+        self._kubernetes.kubectl("delete", "pod", member.pod, "--grace-period=1", "--wait=false")
+
     def replace(self, address: str) -> None:
         words = ["create", "configmap", REPLACE, f"--from-literal=address={address}"]
         self._kubernetes.kubectl(*words)
 
     def clean(self) -> None:
+        if self._cordoned:
+            words = ["uncordon", self._cordoned]
+            attempt("uncordon", partial(self._kubernetes.kubectl, *words))
         for kind, name in (("configmap", REPLACE), ("volumesnapshot", SNAPSHOT)):
             words = ["delete", kind, name, "--ignore-not-found", "--wait=false"]
             attempt(f"delete {kind} {name}", partial(self._kubernetes.kubectl, *words))
@@ -138,12 +153,15 @@ def come_back(kind: str, scene: Scene, loss: Loss, recovery: Recovery) -> None:
     scene.add_ballast(LATE_MIB)
     with Takeover(scene.kubernetes, place, timeline) as takeover:
         timeline.mark("loss")
-        template = loss.lose(member)
-        if kind == "restore":
-            loss.apply("claim", claim_from_snapshot(template, member.pod, SNAPSHOT))
+        if kind == "move":
+            loss.lose_node(member, place.node)
         else:
-            loss.replace(address)
-        loss.give_back()
+            template = loss.lose_volume(member)
+            if kind == "restore":
+                loss.apply("claim", claim_from_snapshot(template, member.pod, SNAPSHOT))
+            else:
+                loss.replace(address)
+            loss.give_back()
         takeover.wait_ready(PLACED_SECONDS, READY_SECONDS)
         takeover.read_log(member)
     make_whole(kind, member, recovery)
@@ -155,13 +173,14 @@ def make_whole(kind: str, member: Member, recovery: Recovery) -> None:
         _, recovery.sync_tasks = member.repair(REPAIR_SECONDS)
         timeline.mark("whole", note=f"repaired, {recovery.sync_tasks} sync tasks")
     else:
-        # A bootstrapped member serves only after it has streamed everything.
-        timeline.mark("whole", timeline.at("cql_ready"), "with the bootstrap")
+        # One that bootstraps serves only after it has streamed everything; one that has its volume
+        # lacks nothing, as nothing was written meanwhile.
+        timeline.mark("whole", timeline.at("cql_ready"), "with CQL")
     recovery.received_mib = received_mib(member.log_lines())
 
 
 def recover(kind: str, scene: Scene, out: Path) -> Recovery:
-    say(f"for comparison: {kind} of a member whose volume is lost")
+    say(f"for comparison, without load: {kind}")
     recovery = Recovery(kind, Timeline(say, RECOVERY_STEPS))
     loss = Loss(scene, out)
     try:

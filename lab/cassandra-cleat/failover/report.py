@@ -20,9 +20,10 @@ HOW = {
     "node-crash": f"everything on {LOST} was killed with SIGKILL",
     "isolate": f"{LOST} was cut from the network and went on running",
 }
-MOVE = "failover"
+DRILL = "drill"
 LABELS = {
-    MOVE: "the pod moves with its volume (this drill)",
+    DRILL: "the pod moves with its volume, under load (this drill)",
+    "move": "the pod moves with its volume",
     "restore": "volume lost: restore from a Cleat snapshot, then repair",
     "bootstrap": "volume lost: full bootstrap on an empty volume",
 }
@@ -43,7 +44,7 @@ def passed(timeline: Timeline, findings: Findings) -> bool:
 
 def ways_back(timeline: Timeline, findings: Findings) -> list[dict[str, Any]]:
     """The failover and what it is compared with: seconds from the loss to each stage."""
-    rows = [way_back(MOVE, timeline, "hints_delivered")]
+    rows = [way_back(DRILL, timeline, "hints_delivered")]
     for recovery in findings.recoveries:
         way = way_back(recovery.kind, recovery.timeline, "whole")
         way["received_mib"] = recovery.received_mib
@@ -63,13 +64,14 @@ def way_back(kind: str, timeline: Timeline, whole: str) -> dict[str, Any]:
 
 
 def ratios(ways: list[dict[str, Any]]) -> dict[str, float]:
-    """How many times as long as the others a full bootstrap takes."""
+    """How many times as long as the others, on the same data and without load as it is, a full
+    bootstrap takes."""
     by_kind = {way["kind"]: way for way in ways}
     bootstrap = by_kind.get("bootstrap")
     if bootstrap is None:
         return {}
     found = {}
-    for kind in (MOVE, "restore"):
+    for kind in ("move", "restore"):
         for stage in ("cql_ready_s", "whole_s"):
             own = by_kind.get(kind, {}).get(stage)
             if own and bootstrap[stage]:
@@ -162,7 +164,7 @@ def as_markdown(data: dict[str, Any], plots: list[str]) -> str:
     parts += ["## Rows (RPO)", "", *rows_table(data), ""]
     parts += ["## Timeline", "", *timeline_table(data), ""]
     parts += ["## Figures (RTO)", "", *figures_table(data), ""]
-    parts += ["## Beside it: the other ways back", "", *ways_table(data), ""]
+    parts += ["## Beside it: other ways back, without load", "", *ways_table(data), ""]
     parts += ["## Volumes before the loss", "", "```", *data["volumes_before"], "```", ""]
     parts += ["## Volumes after the failover", "", "```", *data["volumes_after"], "```", ""]
     parts += ["## Devices under the load (iostat)", "", *devices_table(data), ""]

@@ -35,7 +35,7 @@ class Options:
     how: str  # cordon, node-crash or isolate
     copies: int
     ballast_mib: int
-    compare: tuple[str, ...]  # of "bootstrap" and "restore"
+    compare: tuple[str, ...]  # of recovery.KINDS
     out: Path
     interval: int  # of iostat, in seconds
     count: int | None  # of samples; None: until the end

@@ -62,15 +62,15 @@ RTO: tuple[Figure, ...] = (
     ("repaired_s", "loss until repair finished", "loss", "repair_done"),
 )
 
-# The steps of a recovery that begins with another volume than the lost one.
+# The steps of the ways back that are compared.
 RECOVERY_STEPS = {
-    "loss": "pod and volume lost",
+    "loss": "the pod, and perhaps its volume, is taken",
     "deleted": "pod marked as deleted",
     "terminated": "pod gone",
-    "detached": "lost volume detached",
+    "detached": "old volume detached",
     "scheduled": "new pod scheduled",
-    "attached": "new volume attached",
-    "mounted": "new volume mounted",
+    "attached": "volume attached",
+    "mounted": "volume mounted",
     "container_started": "container started",
     "replay_begin": "commit log replay begins",
     "replay_end": "commit log replayed",

@@ -110,16 +110,22 @@ def timeline_of(steps: dict[str, str], **seconds: float) -> Timeline:
 
 class Reports(unittest.TestCase):
     def setUp(self) -> None:
-        self.options = Options("cordon", 1, 256, ("bootstrap",), Path("out"), 2, None)
+        self.options = Options("cordon", 1, 256, recovery.KINDS, Path("out"), 2, None)
         self.timeline = timeline_of(STEPS, loss=0, cql_ready=20, hints_delivered=40)
-        times = {"loss": 0.0, "cql_ready": 60.0, "whole": 60.0}
-        other = recovery.Recovery("bootstrap", timeline_of(RECOVERY_STEPS, **times), 256.0, 0, 0)
+        others = [
+            recovery.Recovery(kind, timeline_of(RECOVERY_STEPS, **times), 256.0, 0, 0)
+            for kind, times in (
+                ("move", {"loss": 0.0, "cql_ready": 20.0, "whole": 20.0}),
+                ("restore", {"loss": 0.0, "cql_ready": 24.0, "whole": 40.0}),
+                ("bootstrap", {"loss": 0.0, "cql_ready": 60.0, "whole": 60.0}),
+            )
+        ]
         self.findings = Findings(
             rows_in_file=10,
             rows_loaded=10,
             ballast_wrong=0,
             comparison=Comparison(1, 10, 10),
-            recoveries=[other],
+            recoveries=others,
         )
 
     def data(self) -> dict[str, Any]:
@@ -157,8 +163,8 @@ class Reports(unittest.TestCase):
 
     def test_ratios(self) -> None:
         ratios = self.data()["ratios"]
-        self.assertEqual(3.0, ratios["bootstrap_to_failover_cql_ready"])
-        self.assertEqual(1.5, ratios["bootstrap_to_failover_whole"])
+        self.assertEqual(3.0, ratios["bootstrap_to_move_cql_ready"])
+        self.assertEqual(1.5, ratios["bootstrap_to_restore_whole"])
 
     def test_markdown_has_them(self) -> None:
         text = report.as_markdown(self.data(), ["load.png"])
