@@ -200,13 +200,18 @@ stop_node() {
   say "$name stopped"
 }
 
+# Of a node that is down there is no port: it gets the state when it starts.
+set_port_state() {
+  ! node_pid "$1" >/dev/null || in_outer_network bridge link set dev "$(node_link "$1")" state "$2"
+}
+
 # The port drops everything while the node's own interface stays up: nobody is told.
 cut_link() {
   touch "$(node_dir "$1")/isolated"
-  in_outer_network bridge link set dev "$(node_link "$1")" state 0
+  set_port_state "$1" 0
 }
 
 join_link() {
   rm -f "$(node_dir "$1")/isolated"
-  in_outer_network bridge link set dev "$(node_link "$1")" state 3
+  set_port_state "$1" 3
 }

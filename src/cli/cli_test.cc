@@ -280,6 +280,7 @@ TEST_F(CliTest, EveryVerbReachesItsCall) {
       {{"v", "stats", "a"}, &c.volumes.stats.count},
       {{"v", "salvage", "a", "--accept-data-loss"}, &c.volumes.salvage.count},
       {{"v", "snapshot", "create", "a"}, &c.volumes.snapshot_create.count},
+      {{"v", "s", "group", "a", "b"}, &c.volumes.snapshot_group.count},
       {{"v", "s", "l"}, &c.volumes.snapshot_list.count},
       {{"v", "s", "d", "s1"}, &c.volumes.snapshot_delete.count},
       {{"host", "detach", "a"}, &c.hosts.detach.count},

@@ -80,6 +80,7 @@ struct FakeVolumes final : api::Volumes::Service {
   FAKE_CALL(Check, CheckVolumeRequest, CheckVolumeResponse, check)
   FAKE_CALL(Salvage, SalvageVolumeRequest, Volume, salvage)
   FAKE_CALL(SnapshotCreate, CreateSnapshotRequest, Volume, snapshot_create)
+  FAKE_CALL(SnapshotGroup, SnapshotGroupRequest, SnapshotGroupResponse, snapshot_group)
   FAKE_CALL(SnapshotList, ListSnapshotsRequest, ListSnapshotsResponse, snapshot_list)
   FAKE_CALL(SnapshotDelete, DeleteSnapshotRequest, DeleteSnapshotResponse, snapshot_delete)
 };

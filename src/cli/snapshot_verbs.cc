@@ -1,6 +1,7 @@
-// volume snapshot create, list, delete.
+// volume snapshot create, group, list, delete.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "api/control.grpc.pb.h"
@@ -33,6 +34,55 @@ Outcome<> create(Session& session, const CreateArguments& arguments) {
     session.out() << fmt::format("Volume snap successful: {} ({})\n", snapshot->id(),
                                  snapshot->name());
   }
+  return {};
+}
+
+struct GroupArguments {
+  std::vector<std::string> volumes, group, labels;
+  std::string name;
+};
+
+// The volumes named, and those that carry the labels; each once.
+Outcome<std::vector<std::string>> members(Session& session, const GroupArguments& arguments) {
+  std::vector<std::string> names = arguments.volumes;
+  if (arguments.group.empty()) return names;
+  api::ListVolumesRequest request;
+  put_labels(arguments.group, *request.mutable_labels());
+  auto found = call<api::Volumes>(session, &Stub::List, request);
+  if (!found) return tl::unexpected<Problem>(found.error());
+  for (const auto& volume : found->volumes()) {
+    const bool named = std::find(names.begin(), names.end(), volume.name()) != names.end();
+    if (!named) names.push_back(volume.name());
+  }
+  return names;
+}
+
+Outcome<> create_group(Session& session, const GroupArguments& arguments) {
+  auto names = members(session, arguments);
+  if (!names) return tl::unexpected<Problem>(names.error());
+  if (names->empty()) {
+    return failed("not found",
+                  "no volume is named or has the labels of --group: look with `cleat volume list`");
+  }
+  api::SnapshotGroupRequest request;
+  for (const auto& name : *names) {
+    auto* member = request.add_members();
+    member->set_volume(name);
+    if (!arguments.name.empty()) member->set_name(fmt::format("{}.{}", arguments.name, name));
+  }
+  put_labels(arguments.labels, *request.mutable_labels());
+  auto made = call<api::Volumes>(session, &Stub::SnapshotGroup, request);
+  if (!made) return tl::unexpected<Problem>(made.error());
+  if (session.json) {
+    print_json(session.out(), *made);
+    return {};
+  }
+  for (const auto& snapshot : made->snapshots()) {
+    session.out() << fmt::format("Volume {} : Snapshot {}\n", snapshot.snapshot_of(),
+                                 snapshot.name());
+  }
+  session.out() << fmt::format("Group {} : writes were held for {} ms\n", made->group(),
+                               made->held_ms());
   return {};
 }
 
@@ -87,6 +137,19 @@ void add_snapshot_verbs(CLI::App& volume, Action& chosen) {
   add_texts(create_verb, "-l,--label", created->labels, kLabel, "Label; may be repeated");
   set_examples(create_verb, {"cleat v s create data1 --name data1.before-upgrade"});
   on_run(create_verb, chosen, created, create);
+
+  auto grouped = std::make_shared<GroupArguments>();
+  CLI::App* group_verb =
+      add_verb(*snapshot, "group,g", "Freeze several volumes at one point in time");
+  add_texts(group_verb, "volumes", grouped->volumes, kVolume, "Names or ids");
+  add_texts(group_verb, "-g,--group", grouped->group, kLabel,
+            "And all volumes with this label; may be repeated: with all of them");
+  add_text(group_verb, "--name", grouped->name, kName,
+           "Snapshots are called NAME.VOLUME; else VOLUME.snap-DATE-TIME");
+  add_texts(group_verb, "-l,--label", grouped->labels, kLabel, "Label; may be repeated");
+  set_examples(group_verb, {"cleat v s group data1 log1 --name before-upgrade",
+                            "cleat v s group --group group=cassandra_vg"});
+  on_run(group_verb, chosen, grouped, create_group);
 
   auto listed = std::make_shared<ListArguments>();
   CLI::App* list_verb = add_verb(*snapshot, "list,l", "List snapshots");

@@ -1,5 +1,7 @@
 #include "control/agent_server.h"
 
+#include <algorithm>
+
 #include "control/agent_codec.h"
 #include "control/record_codec.h"
 #include "control/status_codes.h"
@@ -50,6 +52,13 @@ Outcome<> list_attached(AttachPort& port, Response& response) {
 Outcome<> add_replica(const agent::AddReplica& body, VolumePort& port) {
   OUTCOME_ASSIGN(core::ReplicaRecord replica, from_proto(body.replica()));
   return port.add_replica(VolumeId{body.volume()}, replica);
+}
+
+Outcome<> hold_writes(const agent::HoldWrites& body, HoldPort& port) {
+  // Whoever asks: a hold of more than a minute is none of ours.
+  constexpr uint64_t kNsMax = 60'000'000'000;
+  return port.hold(VolumeId{body.volume()}, body.hold(),
+                   Duration(static_cast<int64_t>(std::min(body.ns_max(), kNsMax))));
 }
 
 Outcome<> runtime(VolumeId volume, InspectPort& port, Response& response) {
@@ -106,6 +115,10 @@ Outcome<> serve_volumes(const Request& request, NodePorts ports) {
       return ports.volumes.resize(VolumeId{request.resize().volume()},
                                   request.resize().size_blocks());
     case Request::kAddReplica: return add_replica(request.add_replica(), ports.volumes);
+    case Request::kHoldWrites: return hold_writes(request.hold_writes(), ports.holds);
+    case Request::kReleaseWrites:
+      return ports.holds.release(VolumeId{request.release_writes().volume()},
+                                 request.release_writes().hold());
     case Request::kRemoveMember:
       return ports.volumes.remove_replica(
           VolumeId{request.remove_member().volume()},

@@ -180,6 +180,10 @@ class VolumesHandler final : public v1::Volumes::Service {
                               v1::Volume* out) override {
     return answer(gate_, *c, out, [&] { return snapshots_.create(*in); });
   }
+  grpc::Status SnapshotGroup(Context* c, const v1::SnapshotGroupRequest* in,
+                             v1::SnapshotGroupResponse* out) override {
+    return answer(gate_, *c, out, [&] { return services_.groups.create(*in); });
+  }
   grpc::Status SnapshotList(Context* c, const v1::ListSnapshotsRequest* in,
                             v1::ListSnapshotsResponse* out) override {
     return answer(gate_, *c, out, [&] { return snapshots_.list(*in); });

@@ -133,6 +133,7 @@ api::Volume snapshot_to_api(const VolumeView& volume, const meta::Snapshot& snap
   out.set_data_local(true);
   out.set_snapshot_of(volume.spec.name());
   out.set_snapshot_of_id(Keys::text(snapshot.volume()));
+  if (snapshot.group() != 0) out.set_snapshot_group(Keys::text(snapshot.group()));
   out.set_created_unix_ms(static_cast<int64_t>(snapshot.created_unix_ms()));
   out.set_clean(true);
   return out;

@@ -22,6 +22,7 @@ struct ControlLimits {
   Duration alert_kept = std::chrono::hours{24};
   double pool_nearly_full = 0.85;  // used share that raises an alert
   uint32_t snapshots_per_volume = 256;
+  Duration group_hold_max = 2s;  // writes of a group being snapshotted go on after this
 };
 
 struct ControlContext {

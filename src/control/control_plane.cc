@@ -114,6 +114,7 @@ struct Serving {
   AlertBook alerts;
   VolumeManager volumes;
   SnapshotManager snapshots;
+  GroupSnapshots groups;
   HostManager hosts;
   NodeManager nodes;
   PoolManager pools;
@@ -143,6 +144,7 @@ Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdenti
       alerts(context),
       volumes(context),
       snapshots(context, volumes),
+      groups(context, volumes, snapshots),
       hosts(context),
       nodes(context),
       pools(context),
@@ -154,14 +156,14 @@ Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdenti
                 return state;
               }),
       reconciler(context, volumes, snapshots, alerts),
-      api({cluster, nodes, pools, volumes, snapshots, hosts, alerts,
+      api({cluster, nodes, pools, volumes, snapshots, groups, hosts, alerts,
            [this](bool by_force) { return adopt(by_force); }},
           context.self, *local,
           {.socket_path = options.run_dir + "/cleatd.sock",
            .address = options.address,
            .port = options.control_port,
            .token = control_token(options.secret)}),
-      http({cluster, nodes, pools, volumes, snapshots, hosts, alerts, {}}, ports.inspect,
+      http({cluster, nodes, pools, volumes, snapshots, groups, hosts, alerts, {}}, ports.inspect,
            {.address = options.address,
             .port = options.http_port,
             .token = control_token(options.secret)}) {}

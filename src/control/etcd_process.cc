@@ -12,7 +12,7 @@
 #include <sstream>
 #include <thread>
 
-#include "control/child_process.h"
+#include "host/child_process.h"
 
 namespace cleat::control {
 namespace {
@@ -81,15 +81,16 @@ std::optional<EtcdProcess> EtcdProcess::find(const std::string& data_dir) {
 
 Outcome<EtcdProcess> EtcdProcess::start(const std::vector<std::string>& argv,
                                         const std::string& log) {
-  OUTCOME_ASSIGN(pid_t pid, start_child({.argv = argv, .log_file = log, .outlives_us = true}));
+  OUTCOME_ASSIGN(pid_t pid,
+                 host::start_child({.argv = argv, .log_file = log, .outlives_us = true}));
   return EtcdProcess(pid, true, start_of(pid).value_or(0));
 }
 
 std::optional<std::string> EtcdProcess::ended() {
   if (child_) {
-    auto status = poll_child(pid_);
+    auto status = host::poll_child(pid_);
     if (!status) return std::nullopt;
-    return describe_wait_status(*status);
+    return host::describe_wait_status(*status);
   }
   if (start_of(pid_) == started_) return std::nullopt;
   return "a status that nobody saw";
@@ -97,7 +98,7 @@ std::optional<std::string> EtcdProcess::ended() {
 
 void EtcdProcess::stop(Duration grace) {
   if (child_) {
-    stop_child(pid_, SIGTERM, grace);
+    host::stop_child(pid_, SIGTERM, grace);
     return;
   }
   const auto end = std::chrono::steady_clock::now() + grace;

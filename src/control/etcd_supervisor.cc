@@ -7,8 +7,8 @@
 
 #include "api/etcd.grpc.pb.h"
 #include "common/log.h"
-#include "control/child_process.h"
 #include "control/etcd_client.h"
+#include "host/child_process.h"
 
 namespace cleat::control {
 namespace {
@@ -70,7 +70,7 @@ Outcome<std::vector<EtcdPeer>> parse_peers(std::string_view text) {
 Outcome<std::unique_ptr<EtcdSupervisor>> EtcdSupervisor::create(EtcdSupervisorOptions options) {
   OUTCOME_TRY(validate(options));
   auto out = std::unique_ptr<EtcdSupervisor>(new EtcdSupervisor(std::move(options)));
-  if (out->runs_member() && !find_program(out->options_.binary)) {
+  if (out->runs_member() && !host::find_program(out->options_.binary)) {
     return failure(Code::kNotFound,
                    "the embedded etcd needs the program `{}`, which is not installed: install the "
                    "package etcd-server, or name an external etcd with the option `etcd`",

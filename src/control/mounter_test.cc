@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "control/child_process.h"
 #include "control/testing/test_etcd.h"
+#include "host/child_process.h"
 
 namespace cleat::control {
 namespace {
@@ -18,13 +18,14 @@ class MounterTest : public ::testing::Test {
   void SetUp() override {
     std::ofstream(file).close();
     std::filesystem::resize_file(file, 320 << 20);
-    auto made = run_command({"losetup", "--find", "--show", "--sector-size", "4096", file}, 10s);
+    auto made =
+        host::run_command({"losetup", "--find", "--show", "--sector-size", "4096", file}, 10s);
     ASSERT_TRUE(made && made->exit_code == 0) << (made ? made->output : made.error().message);
     device = made->output.substr(0, made->output.find('\n'));
   }
   void TearDown() override {
     ASSERT_TRUE(mounter.unmount(device, ""));
-    auto detached = run_command({"losetup", "--detach", device}, 10s);
+    auto detached = host::run_command({"losetup", "--detach", device}, 10s);
     EXPECT_TRUE(detached && detached->exit_code == 0);
   }
   MountRequestInfo request(const std::string& fs) { return {device, path, fs, {}}; }
@@ -85,12 +86,12 @@ TEST_F(MounterTest, BadRequests) {
 }
 
 TEST(ChildProcess, RunsCapturesAndTimesOut) {
-  auto done = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, 5s);
+  auto done = host::run_command({"sh", "-c", "echo out; echo err >&2; exit 3"}, 5s);
   ASSERT_TRUE(done);
   EXPECT_EQ(done->exit_code, 3);
   EXPECT_EQ(done->output, "out\nerr\n");
-  EXPECT_EQ(run_command({"no-such-program"}, 1s).error().code, Code::kNotFound);
-  EXPECT_EQ(run_command({"sleep", "10"}, 200ms).error().code, Code::kTimedOut);
+  EXPECT_EQ(host::run_command({"no-such-program"}, 1s).error().code, Code::kNotFound);
+  EXPECT_EQ(host::run_command({"sleep", "10"}, 200ms).error().code, Code::kTimedOut);
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 #include "control/node_manager.h"
 
 #include <algorithm>
+#include <map>
 
 #include "common/log.h"
 #include "control/api_views.h"
 #include "control/record_codec.h"
 #include "control/typed_store.h"
 #include "control/volume_ops.h"
+#include "core/placement.h"
 
 namespace cleat::control {
 namespace {
@@ -212,6 +214,11 @@ Outcome<v1::ListPoolsResponse> PoolManager::list(const v1::ListPoolsRequest& req
     v1::Node shown = to_api(node, view);
     for (auto& pool : *shown.mutable_pools()) *out.add_pools() = std::move(pool);
   }
+  std::map<std::string, uint64_t> placeable;
+  for (const auto& pool : view.candidates()) {
+    placeable[Keys::text(pool.pool.value)] = core::placeable_bytes(pool, context_.limits.placement);
+  }
+  for (auto& pool : *out.mutable_pools()) pool.set_placeable_bytes(placeable[pool.id()]);
   return out;
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/time.h"
 #include "control/failure.h"
 #include "control/node_types.h"
 #include "core/types.h"
@@ -84,6 +85,17 @@ class VolumePort {
   virtual Outcome<> remove_replica(VolumeId volume, core::MemberIndex member) = 0;
 };
 
+// Writes of an attached volume, held so that several volumes can be frozen at one point in time.
+class HoldPort {
+ public:
+  virtual ~HoldPort() = default;
+  // Returns when no write is inside; later ones wait until release(), or until hold_max is over.
+  // kConflict: not attached here, or another hold is on. kTimedOut: writes under way didn't end.
+  virtual Outcome<> hold(VolumeId volume, uint64_t hold, Duration hold_max) = 0;
+  // Success says that the hold was on all the time. kConflict: it is not, or is over.
+  virtual Outcome<> release(VolumeId volume, uint64_t hold) = 0;
+};
+
 // What is going on. Never waits for other nodes but in check().
 class InspectPort {
  public:
@@ -117,6 +129,7 @@ struct NodePorts {
   VolumePort& volumes;
   InspectPort& inspect;
   PoolPort& pools;
+  HoldPort& holds;
 };
 
 }  // namespace cleat::control

@@ -167,6 +167,27 @@ class RemoteVolumes final : public VolumePort {
   AgentClient& client_;
 };
 
+class RemoteHolds final : public HoldPort {
+ public:
+  explicit RemoteHolds(AgentClient& client) : client_(client) {}
+  Outcome<> hold(VolumeId volume, uint64_t hold, Duration hold_max) override {
+    agent::NodeRequest request;
+    request.mutable_hold_writes()->set_volume(volume.value);
+    request.mutable_hold_writes()->set_hold(hold);
+    request.mutable_hold_writes()->set_ns_max(static_cast<uint64_t>(hold_max.count()));
+    return client_.done(request, client_.options().change);
+  }
+  Outcome<> release(VolumeId volume, uint64_t hold) override {
+    agent::NodeRequest request;
+    request.mutable_release_writes()->set_volume(volume.value);
+    request.mutable_release_writes()->set_hold(hold);
+    return client_.done(request, client_.options().quick);
+  }
+
+ private:
+  AgentClient& client_;
+};
+
 class RemoteInspect final : public InspectPort {
  public:
   explicit RemoteInspect(AgentClient& client) : client_(client) {}
@@ -278,7 +299,7 @@ class RemoteMounts final : public MountPort {
 class RemoteNode final : public NodeHandle {
  public:
   explicit RemoteNode(RemoteNodeOptions options) : client_(std::move(options)) {}
-  NodePorts ports() override { return {replicas_, attach_, volumes_, inspect_, pools_}; }
+  NodePorts ports() override { return {replicas_, attach_, volumes_, inspect_, pools_, holds_}; }
   MountPort& mounts() override { return mounts_; }
 
  private:
@@ -288,6 +309,7 @@ class RemoteNode final : public NodeHandle {
   RemoteVolumes volumes_{client_};
   RemoteInspect inspect_{client_};
   RemotePools pools_{client_};
+  RemoteHolds holds_{client_};
   RemoteMounts mounts_{client_};
 };
 

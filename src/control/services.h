@@ -3,6 +3,7 @@
 
 #include "control/alert_book.h"
 #include "control/cluster_manager.h"
+#include "control/group_snapshots.h"
 #include "control/host_manager.h"
 #include "control/node_manager.h"
 #include "control/snapshot_manager.h"
@@ -16,6 +17,7 @@ struct Services {
   PoolManager& pools;
   VolumeManager& volumes;
   SnapshotManager& snapshots;
+  GroupSnapshots& groups;
   HostManager& hosts;
   AlertBook& alerts;
   // After a refused join: with a person's word etcd is given this node's cluster, without it the

@@ -14,17 +14,17 @@
 namespace cleat::control {
 namespace {
 
-std::string default_name(const std::string& volume, uint64_t now_unix_ms) {
-  auto seconds = static_cast<std::time_t>(now_unix_ms / 1000);
-  return fmt::format("{}.snap-{:%Y%m%d-%H%M%S}", volume, fmt::gmtime(seconds));
-}
-
 bool has_layer(const VolumeView& volume, uint64_t snapshot) {
   return std::any_of(volume.record.snapshots.begin(), volume.record.snapshots.end(),
                      [&](const auto& layer) { return layer.id.value == snapshot; });
 }
 
 }  // namespace
+
+std::string default_snapshot_name(const std::string& volume, uint64_t now_unix_ms) {
+  auto seconds = static_cast<std::time_t>(now_unix_ms / 1000);
+  return fmt::format("{}.snap-{:%Y%m%d-%H%M%S}", volume, fmt::gmtime(seconds));
+}
 
 Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
@@ -33,7 +33,7 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
   snapshot.set_volume(volume.id().value);
   snapshot.set_created_unix_ms(context_.now_unix_ms());
   snapshot.set_name(request.name().empty()
-                        ? default_name(volume.spec.name(), snapshot.created_unix_ms())
+                        ? default_snapshot_name(volume.spec.name(), snapshot.created_unix_ms())
                         : request.name());
   *snapshot.mutable_labels() = request.labels();
   snapshot.set_state(meta::Snapshot::CREATING);
@@ -96,7 +96,11 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
 Outcome<> SnapshotManager::finish(const VolumeView& stale, const meta::Snapshot& snapshot) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, stale.id()));
   const SnapshotId id{snapshot.id()};
-  if (snapshot.state() == meta::Snapshot::CREATING && has_layer(volume, snapshot.id())) {
+  const bool creating = snapshot.state() == meta::Snapshot::CREATING;
+  if (creating && snapshot.group() != 0) {
+    OUTCOME_ASSIGN(bool undo, give_up(snapshot));
+    if (!undo) return {};
+  } else if (creating && has_layer(volume, snapshot.id())) {
     OUTCOME_TRY(update<meta::Snapshot>(context_.store, context_.keys.snapshot(id), [](auto& now) {
       now.set_state(meta::Snapshot::UP);
       return true;
@@ -108,6 +112,20 @@ Outcome<> SnapshotManager::finish(const VolumeView& stale, const meta::Snapshot&
   auto merged = serving->ports().volumes.delete_snapshot(volume.id(), id);
   if (!merged && merged.error().code != Code::kNotFound) return merged;
   return forget(snapshot);
+}
+
+// One of a group alone is worth nothing: it goes, unless the group is made after all. Marked first,
+// so that whoever still makes the group finds out.
+Outcome<bool> SnapshotManager::give_up(const meta::Snapshot& snapshot) {
+  OUTCOME_ASSIGN(
+      meta::Snapshot now,
+      update<meta::Snapshot>(context_.store, context_.keys.snapshot(SnapshotId{snapshot.id()}),
+                             [](auto& value) {
+                               if (value.state() != meta::Snapshot::CREATING) return false;
+                               value.set_state(meta::Snapshot::DELETING);
+                               return true;
+                             }));
+  return now.state() == meta::Snapshot::DELETING;
 }
 
 Outcome<> SnapshotManager::forget(const meta::Snapshot& snapshot) {

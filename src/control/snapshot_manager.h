@@ -1,13 +1,17 @@
 // Snapshots, clones and restore (api/control.proto has the contracts).
 //
 // Threading: any thread. A snapshot's key is written as CREATING before the layers are frozen and
-// as DELETING before they are merged, so the reconciler can finish what a crash left.
+// as DELETING before they are merged, so the reconciler can finish what a crash left. Snapshots of
+// a group: GroupSnapshots makes them, everything else is done here.
 #pragma once
 
 #include "api/control.pb.h"
 #include "control/volume_manager.h"
 
 namespace cleat::control {
+
+// VOLUME.snap-YYYYMMDD-HHMMSS, in UTC.
+std::string default_snapshot_name(const std::string& volume, uint64_t now_unix_ms);
 
 class SnapshotManager {
  public:
@@ -25,6 +29,7 @@ class SnapshotManager {
 
  private:
   Outcome<> forget(const meta::Snapshot& snapshot);
+  Outcome<bool> give_up(const meta::Snapshot& snapshot);
   Outcome<VolumeRef> clone_base(const std::string& source);
   const ControlContext& context_;
   VolumeOps ops_;

@@ -82,6 +82,7 @@ Outcome<v1::Volume> VolumeManager::create(const v1::CreateVolumeRequest& request
   where.count = spec.ha_level();
   where.size_bytes = spec.size_bytes();
   for (uint64_t node : spec.hint_nodes()) where.preferred.push_back(NodeId{node});
+  where.only_preferred = request.nodes_only() && !where.preferred.empty();
   if (where.preferred.empty()) where.preferred.push_back(context_.self);
   where.pool_class = spec.pool_class();
   where.racks = {spec.racks().begin(), spec.racks().end()};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "common/units.h"
+
 namespace cleat::core {
 namespace {
 
@@ -99,6 +101,14 @@ std::vector<const PoolCandidate*> places_of(const std::vector<NodeId>& nodes,
 }
 
 }  // namespace
+
+uint64_t placeable_bytes(const PoolCandidate& pool, const PlacementLimits& limits) {
+  if (!pool.usable || !has_free_space(limits, pool)) return 0;
+  double sum = limits.overcommit * static_cast<double>(pool.capacity_bytes);
+  double left = sum - static_cast<double>(pool.provisioned_bytes);
+  if (left <= 0) return 0;
+  return static_cast<uint64_t>(left) / kBlockSize * kBlockSize;
+}
 
 PlacementResult place(const PlacementRequest& request, const std::vector<PoolCandidate>& pools,
                       const PlacementLimits& limits) {

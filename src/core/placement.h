@@ -63,6 +63,9 @@ struct PlacementResult {
   uint32_t same_node = 0;  // the node has a replica already
 };
 
+// The size of the largest volume of which the pool takes a replica now, in whole blocks.
+uint64_t placeable_bytes(const PoolCandidate& pool, const PlacementLimits& limits);
+
 PlacementResult place(const PlacementRequest& request, const std::vector<PoolCandidate>& pools,
                       const PlacementLimits& limits);
 

@@ -15,6 +15,7 @@ constexpr Duration kStabilizeInterval = 3s;
 Volume::Volume(VolumeContext context, VersionedRecord record)
     : context_(std::move(context)),
       gate_(context_.executor),
+      write_hold_(context_.executor, gate_),
       members_(context_.executor, gate_, context_.make_member),
       membership_(context_.executor, context_.registry, gate_, members_, std::move(record)),
       copier_(members_, context_.buffers),
@@ -49,6 +50,7 @@ io::Task<void> Volume::tick() {
       continue;
     }
     TimePoint now = context_.executor.now();
+    write_hold_.expire(now);
     core::MemberSet members = membership_.set().in_sync() | membership_.set().syncing();
     for (core::MemberIndex member : members_.lease().heartbeat_due(members, now) - heartbeats_) {
       group_.spawn(heartbeat(member));

@@ -18,6 +18,7 @@
 #include "engine/range_copier.h"
 #include "engine/volume_registry.h"
 #include "engine/volume_status.h"
+#include "engine/write_hold.h"
 #include "io/buffer_pool.h"
 #include "io/task_group.h"
 
@@ -49,8 +50,7 @@ class Volume final : public BlockDevice {
   ~Volume() override;
 
   // Waits for the operations under way (later ones fail with kClosed), flushes, and writes the
-  // clean detach. On an error the volume is stopped all the same, and its record says it is
-  // unclean.
+  // clean detach. On an error the volume is stopped all the same, and its record says so.
   io::Task<Result<void>> detach();
   // Ends everything at once, as a killed process would: operations fail with kClosed.
   io::Task<void> stop();
@@ -61,8 +61,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> zero(BlockRange range, WriteFlags flags) override;
   io::Task<Result<void>> flush() override;
 
-  // Freezes what was written so far on every in-sync member, with writes held meanwhile, and adds
-  // it to the record. A known id: success.
+  // Freezes what is written on every in-sync member, and adds it to the record. Known id: success.
   io::Task<Result<void>> snapshot(core::SnapshotRecord snapshot);
   // Off the record first, then off the members; one that is away loses it when it is back.
   io::Task<Result<void>> delete_snapshot(SnapshotId snapshot);
@@ -72,6 +71,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> remove_replica(core::MemberIndex member);
   // Reads each in-sync replica alone, region by region with the region's writes held, and compares.
   io::Task<Result<CheckReport>> check();
+  WriteHold& write_hold() { return write_hold_; }
   // Waits until every replica of the record is in sync, or the time is over.
   io::Task<Result<void>> healed(Duration timeout);
 
@@ -174,6 +174,7 @@ class Volume final : public BlockDevice {
 
   VolumeContext context_;
   OperationGate gate_;
+  WriteHold write_hold_;
   Members members_;
   Membership membership_;
   RangeCopier copier_;

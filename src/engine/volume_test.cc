@@ -163,6 +163,44 @@ TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
   EXPECT_EQ(registry.record().snapshots.size(), 1U);
 }
 
+// R1 for a group: while the hold is on no write is acknowledged, and a snapshot under it holds what
+// was acknowledged before.
+TEST_F(VolumeTest, HeldWritesWaitForTheRelease) {
+  attach();
+  ASSERT_TRUE(loop.wait(volume->write_hold().begin(9, 2s)));
+  EXPECT_EQ(loop.wait(volume->write_hold().begin(10, 2s)).error().code, Code::kConflict);
+  bool written = false;
+  AlignedBuffer block(kBlockSize);
+  auto write = [](Volume& at, ConstBuffer data, bool& done) -> io::Task<void> {
+    auto acknowledged = co_await at.write(BlockRange{1, 1}, data, WriteFlags::kNone);
+    EXPECT_TRUE(acknowledged);
+    done = true;
+  };
+  loop.spawn(write(*volume, block.span(), written));
+  ASSERT_TRUE(loop.wait(volume->snapshot(snapshot_of(5))));
+  loop.run_until(loop.now() + 1s);
+  EXPECT_FALSE(written);
+  EXPECT_EQ(replicas[1].count(wire::Type::kWrite), 0U);
+  EXPECT_EQ(volume->write_hold().release(10).error().code, Code::kConflict);
+  EXPECT_TRUE(volume->write_hold().release(9));
+  loop.run_until(loop.now() + 100ms);
+  EXPECT_TRUE(written);
+  EXPECT_EQ(volume->write_hold().release(9).error().code, Code::kConflict);
+}
+
+TEST_F(VolumeTest, AHoldThatNobodyReleasesEnds) {
+  attach();
+  ASSERT_TRUE(loop.wait(volume->write_hold().begin(9, 500ms)));
+  AlignedBuffer block(kBlockSize);
+  TimePoint begun = loop.now();
+  EXPECT_TRUE(loop.wait(volume->write(BlockRange{1, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_GE(loop.now() - begun, Duration(400ms));
+  EXPECT_LE(loop.now() - begun, Duration(1s));
+  EXPECT_EQ(volume->write_hold().release(9).error().code, Code::kConflict);
+  EXPECT_TRUE(loop.wait(volume->write_hold().begin(10, 2s)));
+  EXPECT_TRUE(loop.wait(volume->detach())) << "a hold is no reason not to detach";
+}
+
 // Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own
 // outlasted whoever came after them, so that a detach never returned.
 TEST_F(VolumeTest, ADetachReturnsWhenTheLastReplicaStaysSilent) {

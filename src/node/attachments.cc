@@ -217,6 +217,27 @@ io::Task<Outcome<>> Attachments::with_volume(VolumeId volume, Change change, boo
   co_return closed;
 }
 
+io::Task<Outcome<>> Attachments::hold_writes(VolumeId volume, uint64_t hold, Duration hold_max) {
+  Turn turn = co_await enter(volume);
+  Entry& entry = turn.entry();
+  if (!entry.device || !entry.volume) {
+    co_return failure(Code::kConflict, "volume {} is not attached here any more", volume.value);
+  }
+  auto held = co_await entry.volume->write_hold().begin(hold, hold_max);
+  if (held) co_return Outcome<>{};
+  co_return failure_from(held.error(), fmt::format("cannot hold the writes of {}", volume.value));
+}
+
+Outcome<> Attachments::release_writes(VolumeId volume, uint64_t hold) {
+  engine::Volume* open = find(volume);
+  if (open == nullptr) {
+    return failure(Code::kConflict, "volume {} was detached meanwhile", volume.value);
+  }
+  auto released = open->write_hold().release(hold);
+  if (released) return {};
+  return failure_from(released.error(), fmt::format("volume {}", volume.value));
+}
+
 io::Task<Outcome<>> Attachments::resized(VolumeId volume) {
   Turn turn = co_await enter(volume);
   Entry& entry = turn.entry();

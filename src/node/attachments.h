@@ -36,6 +36,9 @@ class Attachments {
   // `heal`, until its replicas are in sync.
   using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
+  // Of an attached volume; control::HoldPort has the contract.
+  io::Task<control::Outcome<>> hold_writes(VolumeId volume, uint64_t hold, Duration hold_max);
+  control::Outcome<> release_writes(VolumeId volume, uint64_t hold);
   // Tells the device that its volume has grown.
   io::Task<control::Outcome<>> resized(VolumeId volume);
 

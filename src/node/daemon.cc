@@ -150,7 +150,8 @@ Outcome<> run_daemon(const NodeOptions& options, const std::function<void()>& re
   Volumes volumes(plane);
   Inspecting inspecting(plane);
   Pools pools(plane);
-  Outcome<> started = control->start({replicas, attaching, volumes, inspecting, pools});
+  Holds holds(plane);
+  Outcome<> started = control->start({replicas, attaching, volumes, inspecting, pools, holds});
   if (started) {
     plane.resume_devices();
     LOG_INFO("cleatd {} serves node {} of cluster {} at {}", CLEAT_VERSION, options.node,

@@ -151,6 +151,17 @@ Outcome<> Volumes::remove_replica(VolumeId volume, core::MemberIndex member) {
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change); });
 }
 
+Outcome<> Holds::hold(VolumeId volume, uint64_t hold, Duration hold_max) {
+  return plane_.thread().call<Outcome<>>([this, volume, hold, hold_max] {
+    return plane_.attachments().hold_writes(volume, hold, hold_max);
+  });
+}
+
+Outcome<> Holds::release(VolumeId volume, uint64_t hold) {
+  return plane_.thread().ask(
+      [this, volume, hold] { return plane_.attachments().release_writes(volume, hold); });
+}
+
 Outcome<control::VolumeRuntime> Inspecting::runtime(VolumeId volume) {
   return plane_.thread().ask([this, volume]() -> Outcome<control::VolumeRuntime> {
     engine::Volume* open = plane_.attachments().find(volume);

@@ -48,6 +48,16 @@ class Volumes final : public control::VolumePort {
   DataPlane& plane_;
 };
 
+class Holds final : public control::HoldPort {
+ public:
+  explicit Holds(DataPlane& plane) : plane_(plane) {}
+  control::Outcome<> hold(VolumeId volume, uint64_t hold, Duration hold_max) override;
+  control::Outcome<> release(VolumeId volume, uint64_t hold) override;
+
+ private:
+  DataPlane& plane_;
+};
+
 class Inspecting final : public control::InspectPort {
  public:
   explicit Inspecting(DataPlane& plane) : plane_(plane) {}

@@ -9,9 +9,10 @@ from kubernetes_test import Failure, check_file, main, restore_nodes, say, state
 from kubernetes_test import wait_until, write_file
 from node_crash_scenario import NAME, node_to_lose
 
+# A number that rises for as long as the pod can write; each is on the disk before the next.
 MARKS = (
-    "nohup bash -c 'n=0; while :; do n=$((n + 1)); echo $n >/data/marks.new;"
-    " sync /data/marks.new; mv /data/marks.new /data/marks; sleep 0.2; done' >/dev/null 2>&1 &"
+    "nohup bash -c 'n=0; while :; do n=$((n + 1)); echo $n >/data/marks.new; sync /data/marks.new;"
+    " mv /data/marks.new /data/marks; sync /data; sleep 0.2; done' >/dev/null 2>&1 &"
 )
 
 
@@ -20,10 +21,12 @@ def run(lab):
     pod_name = f"{NAME}-0"
     digest = write_file(lab, pod_name)
     lab.shell(pod_name, MARKS)
+    wait_until(lambda: int(lab.shell(pod_name, "cat /data/marks")) > 5, 60, "marks are written")
     old = lab.uid_of(pod_name)
     begin = time.monotonic()
     lab.act("isolate", node)
-    lab.mark_out_of_service(node)
+    wait_until(lambda: lab.is_marked(node), 180, f"{node} is marked as out of service")
+    say(f"{node} fenced and out of service {time.monotonic() - begin:.1f} s after the cut")
     wait_until(
         lambda: lab.exists("pod", pod_name) and lab.uid_of(pod_name) != old,
         180,

@@ -175,19 +175,10 @@ class Lab:
 
     # ---- nodes ----------------------------------------------------------------------------------
 
-    def is_node_ready(self, node):
-        conditions = self.get("node", node)["status"]["conditions"]
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-    def mark_out_of_service(self, node):
-        """What a person says of a node that is known to be down: its pods may start elsewhere."""
-        wait_until(lambda: not self.is_node_ready(node), 120, f"{node} is not Ready")
-        self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}=nodeshutdown:NoExecute")
-
-    def unmark(self, node):
+    def is_marked(self, node):
+        """Out of service: Cleat says so of a lost node, when its volumes are fenced."""
         taints = self.get("node", node)["spec"].get("taints", [])
-        if any(taint["key"] == OUT_OF_SERVICE for taint in taints):
-            self.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
+        return any(taint["key"] == OUT_OF_SERVICE for taint in taints)
 
     @contextlib.contextmanager
     def cordoned(self, node):
@@ -286,13 +277,13 @@ def check_file(lab, pod_name, digest, name="file"):
 def restore_nodes(lab):
     """Whatever a scenario did to the nodes: all are there and Ready."""
     for name, node in lab.nodes.items():
-        lab.act("heal", name)
         if node.attempt("test", "-e", "/")[0] != 0:
             lab.act("start", name)
+        lab.act("heal", name)
         lab.kubectl("uncordon", name)
     lab.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
     for name in lab.nodes:
-        lab.unmark(name)
+        wait_until(lambda name=name: not lab.is_marked(name), 180, f"{name} in service again")
     lab.kubectl("rollout", "status", "--namespace", "cleat", "--timeout=120s", "daemonset/cleatd")
 
 

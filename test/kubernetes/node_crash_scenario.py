@@ -22,8 +22,8 @@ def run(lab):
     old = lab.uid_of(f"{NAME}-0")
     begin = time.monotonic()
     lab.act("crash", node)
-    lab.mark_out_of_service(node)
-    say(f"{node} not Ready and marked {time.monotonic() - begin:.1f} s after the crash")
+    wait_until(lambda: lab.is_marked(node), 120, f"{node} is marked as out of service")
+    say(f"{node} fenced and out of service {time.monotonic() - begin:.1f} s after the crash")
     wait_until(
         lambda: lab.exists("pod", f"{NAME}-0") and lab.uid_of(f"{NAME}-0") != old,
         180,

@@ -57,7 +57,8 @@ JSON
 }
 
 # kubelet_config NODE. A detach waits until the node's status no longer names the volume as in use,
-# hence the short status period. protectKernelDefaults: see believed_sysctls in node.sh. Every node
+# hence the short status period; a lost node is noticed by its lease, renewed four times in its
+# duration. protectKernelDefaults: see believed_sysctls in node.sh. Every node
 # believes that all memory of the machine is its own: two thirds are set aside.
 kubelet_config() {
   local pki=$LAB_DIR/pki
@@ -86,6 +87,7 @@ imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: "1%", imagefs.available: "1%"}
 systemReserved: {memory: "$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 6 / 10))Ki"}
 nodeStatusUpdateFrequency: 2s
+nodeLeaseDurationSeconds: 16
 YAML
 }
 

@@ -26,17 +26,10 @@ snapshot_resources() {
   echo "$KUBE_CACHE/go-mod/$module@$version/config/crd"
 }
 
-has_csi() { [ -x "$LAB_BUILD/bin/cleat-csi" ]; }
-
 deploy_cleat() {
-  local file
   kubectl apply --filename "$MANIFESTS/00-namespace.yaml" >/dev/null
   make_secret
-  if has_csi; then
-    kubectl apply --filename "$MANIFESTS" >/dev/null
-  else
-    for file in "$MANIFESTS"/[123]*.yaml; do kubectl apply --filename "$file" >/dev/null; done
-  fi
+  kubectl apply --filename "$MANIFESTS" >/dev/null
   kubectl apply --kustomize "$(snapshot_resources)" >/dev/null
   kubectl wait --for condition=Established --timeout 60s \
     crd/volumesnapshotclasses.snapshot.storage.k8s.io \
@@ -58,12 +51,9 @@ wait_deployment() {
 }
 
 wait_deployed() {
-  wait_daemons cleat-keeper
-  wait_daemons cleatd
-  if has_csi; then
-    wait_daemons cleat-csi-node
-    wait_deployment cleat cleat-csi-controller
-  fi
+  local name
+  for name in cleat-keeper cleatd cleat-csi-node; do wait_daemons "$name"; done
+  wait_deployment cleat cleat-csi-controller
   wait_deployment kube-system snapshot-controller
 }
 

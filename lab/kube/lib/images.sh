@@ -7,6 +7,7 @@
 CLEAT_IMAGE=cleat.dev/cleat:dev
 BASE_PACKAGES=ca-certificates,e2fsprogs,etcd-server,mount,procps,util-linux,xfsprogs
 PAUSE_IMAGE=registry.k8s.io/pause:3.10
+CLEAT_PROGRAMS=(cleatd cleat-keeper cleat cleat-csi)
 
 # PROGRAM IMAGE
 program_images() {
@@ -64,18 +65,10 @@ missing_libraries() {
   done
 }
 
-cleat_programs() {
-  local program
-  for program in cleatd cleat-keeper cleat cleat-csi; do
-    [ ! -x "$LAB_BUILD/bin/$program" ] || echo "$LAB_BUILD/bin/$program"
-  done
-}
-
 # Each lab has its own: it holds what LAB_BUILD holds now.
 pack_cleat() {
   local layer=$LAB_DIR/images/layer library program
-  local -a programs
-  mapfile -t programs < <(cleat_programs)
+  local -a programs=("${CLEAT_PROGRAMS[@]/#/$LAB_BUILD/bin/}")
   rm -rf "$LAB_DIR/images"
   mkdir -p "$layer/usr/local/bin"
   for program in "${programs[@]}"; do

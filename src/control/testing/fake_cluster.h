@@ -7,6 +7,7 @@
 
 #include "common/random.h"
 #include "control/alert_book.h"
+#include "control/group_snapshots.h"
 #include "control/host_manager.h"
 #include "control/mem_meta_store.h"
 #include "control/node_manager.h"
@@ -139,6 +140,7 @@ class FakeCluster : public ::testing::Test, public NodeDirectory {
                          {}};
   VolumeManager volumes{context};
   SnapshotManager snapshots{context, volumes};
+  GroupSnapshots groups{context, volumes, snapshots};
   HostManager hosts{context};
   NodeManager nodes{context};
   PoolManager pools{context};

@@ -87,6 +87,7 @@ class FakeVolumes final : public VolumePort {
     if (Code code = std::exchange(state_.volume_call_fails, Code{}); code != Code{}) {
       return failure(code, "the data plane refused");
     }
+    if (state_.before_change) state_.before_change(volume);
     OUTCOME_ASSIGN(auto record, records_.load(volume));
     OUTCOME_TRY(apply(record.value));
     OUTCOME_TRY(records_.compare_and_store(record.revision, record.value));
@@ -274,6 +275,31 @@ class FakePools final : public PoolPort {
   FakeState& state_;
 };
 
+class FakeHolds final : public HoldPort {
+ public:
+  explicit FakeHolds(FakeState& state) : state_(state) {}
+  Outcome<> hold(VolumeId volume, uint64_t hold, Duration) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    if (!state_.attached.contains(volume)) return failure(Code::kConflict, "it is not attached");
+    if (state_.holds.contains(volume)) return failure(Code::kConflict, "it is held already");
+    state_.holds[volume] = hold;
+    return {};
+  }
+  Outcome<> release(VolumeId volume, uint64_t hold) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    auto found = state_.holds.find(volume);
+    const bool on = found != state_.holds.end() && found->second == hold && !state_.holds_expire;
+    if (found != state_.holds.end()) state_.holds.erase(found);
+    if (!on) return failure(Code::kConflict, "the hold is over");
+    return {};
+  }
+
+ private:
+  FakeState& state_;
+};
+
 class FakeMounts final : public MountPort {
  public:
   explicit FakeMounts(FakeState& state) : state_(state) {}
@@ -310,13 +336,15 @@ struct FakeNode::Ports {
         attach(state, volumes),
         inspect(state, records),
         pools(state),
-        mounts(state) {}
+        mounts(state),
+        holds(state) {}
   FakeReplicas replicas;
   FakeVolumes volumes;
   FakeAttach attach;
   FakeInspect inspect;
   FakePools pools;
   FakeMounts mounts;
+  FakeHolds holds;
 };
 
 FakeNode::FakeNode(NodeId id, RecordStore& records) {
@@ -327,7 +355,8 @@ FakeNode::FakeNode(NodeId id, RecordStore& records) {
 FakeNode::~FakeNode() = default;
 
 NodePorts FakeNode::ports() {
-  return {ports_->replicas, ports_->attach, ports_->volumes, ports_->inspect, ports_->pools};
+  return {ports_->replicas, ports_->attach, ports_->volumes,
+          ports_->inspect,  ports_->pools,  ports_->holds};
 }
 
 MountPort& FakeNode::mounts() { return ports_->mounts; }

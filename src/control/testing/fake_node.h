@@ -2,6 +2,7 @@
 // them share a metadata store, as nodes do. Replicas hold a value that stands for their data.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,9 +32,12 @@ struct FakeState {
   std::set<VolumeId> healing;
   std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
   std::map<std::string, std::set<std::string>> mounts;  // device -> paths
-  bool down = false;                                    // every call fails with kUnreachable
-  Code create_fails{};       // the next create() of a replica fails with it
-  Code volume_call_fails{};  // the next VolumePort call
+  std::map<VolumeId, uint64_t> holds;
+  bool holds_expire = false;                    // before they are released
+  std::function<void(VolumeId)> before_change;  // of the record, by a VolumePort call
+  bool down = false;                            // every call fails with kUnreachable
+  Code create_fails{};                          // the next create() of a replica fails with it
+  Code volume_call_fails{};                     // the next VolumePort call
 };
 
 class FakeNode final : public NodeHandle {

@@ -14,8 +14,8 @@
 #include <string>
 #include <thread>
 
-#include "control/child_process.h"
 #include "control/etcd_meta_store.h"
+#include "host/child_process.h"
 
 namespace cleat::control {
 
@@ -57,13 +57,13 @@ class TestEtcd {
   void start() {
     const std::string client = "http://" + endpoint();
     const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
-    auto pid =
-        start_child({.argv = {"etcd", "--name", "t", "--data-dir", directory_.path() + "/data",
-                              "--listen-client-urls", client, "--advertise-client-urls", client,
-                              "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                              "--initial-cluster", "t=" + peer, "--logger", "zap"},
-                     .log_file = directory_.path() + "/log",
-                     .output_fd = -1});
+    auto pid = host::start_child(
+        {.argv = {"etcd", "--name", "t", "--data-dir", directory_.path() + "/data",
+                  "--listen-client-urls", client, "--advertise-client-urls", client,
+                  "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                  "--initial-cluster", "t=" + peer, "--logger", "zap"},
+         .log_file = directory_.path() + "/log",
+         .output_fd = -1});
     ASSERT_TRUE(pid) << pid.error().message;
     pid_ = *pid;
     for (int i = 0; i < 100; ++i) {
@@ -74,7 +74,7 @@ class TestEtcd {
     FAIL() << "etcd did not start";
   }
   void stop() {
-    if (pid_ != 0) stop_child(pid_, SIGKILL, 5s);
+    if (pid_ != 0) host::stop_child(pid_, SIGKILL, 5s);
     pid_ = 0;
   }
   void suspend() { ::kill(pid_, SIGSTOP); }

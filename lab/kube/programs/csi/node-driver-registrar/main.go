@@ -69,7 +69,7 @@ func driverName(address string) string {
 	}
 }
 
-// A socket left by an earlier life is in the way. The kubelet takes a new one as a new registration.
+// A socket left by an earlier life is in the way. The kubelet takes a new one as one more driver.
 func listen(path string) net.Listener {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Fatal(err)

@@ -1,4 +1,4 @@
-#include "control/child_process.h"
+#include "host/child_process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <cstring>
 #include <thread>
 
-namespace cleat::control {
+namespace cleat::host {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
@@ -151,4 +151,4 @@ Outcome<CommandResult> run_command(const std::vector<std::string>& argv, Duratio
   return result;
 }
 
-}  // namespace cleat::control
+}  // namespace cleat::host

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "common/failure.h"
 #include "common/time.h"
-#include "control/failure.h"
 
-namespace cleat::control {
+namespace cleat::host {
 
 struct ChildStart {
   std::vector<std::string> argv;  // argv[0] is looked for in PATH and the sbin directories
@@ -42,4 +42,4 @@ struct CommandResult {
 // kTimedOut: it was killed. A non-zero exit code is not a Failure here.
 Outcome<CommandResult> run_command(const std::vector<std::string>& argv, Duration timeout);
 
-}  // namespace cleat::control
+}  // namespace cleat::host

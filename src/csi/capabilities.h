@@ -1,0 +1,32 @@
+// Which ways of using a volume there are. Pure.
+//
+// A volume is served by one node at a time: modes of several nodes are taken, and a publish to a
+// second node is refused while the first has it. Writing from several nodes is possible for raw
+// devices only: two nodes that mount one ext4 or xfs destroy it.
+#pragma once
+
+#include <google/protobuf/repeated_field.h>
+
+#include <string>
+
+#include "api/csi.pb.h"
+#include "common/failure.h"
+
+namespace cleat::csi {
+
+namespace spec = ::csi::v1;
+
+struct Usage {
+  bool block = false;      // a raw device, else a mounted file system
+  bool read_only = false;  // by the access mode
+  bool single_writer = false;
+  std::string fs;  // asked for; empty: not
+};
+
+// kInvalidArgument says what is missing or not possible.
+Outcome<Usage> parse_capability(const spec::VolumeCapability& capability);
+// All of one list, which must agree on device or file system.
+Outcome<Usage> parse_capabilities(
+    const google::protobuf::RepeatedPtrField<spec::VolumeCapability>& capabilities);
+
+}  // namespace cleat::csi

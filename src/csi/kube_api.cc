@@ -1,0 +1,198 @@
+#include "csi/kube_api.h"
+
+#include <httplib.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "csi/names.h"
+
+namespace cleat::csi {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kTaintKey = "node.kubernetes.io/out-of-service";
+constexpr const char* kTaintValue = kDriverName;
+
+// A value somewhere below, or null: never throws, whatever the server sent.
+const Json& at(const Json& from, std::initializer_list<const char*> path) {
+  static const Json none;
+  const Json* now = &from;
+  for (const char* key : path) {
+    if (!now->is_object()) return none;
+    auto found = now->find(key);
+    if (found == now->end()) return none;
+    now = &*found;
+  }
+  return *now;
+}
+
+std::string text_at(const Json& from, std::initializer_list<const char*> path) {
+  const Json& value = at(from, path);
+  return value.is_string() ? value.get<std::string>() : std::string{};
+}
+
+Outcome<Json> parse(const std::string& text) {
+  Json value = Json::parse(text, nullptr, false);
+  if (value.is_object()) return value;
+  return failure(Code::kCorrupt, "the answer of the Kubernetes API can't be read");
+}
+
+Outcome<Json> parse_list(const std::string& text) {
+  OUTCOME_ASSIGN(Json list, parse(text));
+  if (at(list, {"items"}).is_array()) return at(list, {"items"});
+  return failure(Code::kCorrupt, "the answer of the Kubernetes API is not a list");
+}
+
+bool is_ready(const Json& node) {
+  for (const Json& condition : at(node, {"status", "conditions"})) {
+    if (text_at(condition, {"type"}) == "Ready") return text_at(condition, {"status"}) == "True";
+  }
+  return false;
+}
+
+bool is_our_taint(const Json& taint) {
+  return text_at(taint, {"key"}) == kTaintKey && text_at(taint, {"value"}) == kTaintValue;
+}
+
+bool is_tainted(const Json& node) {
+  const Json& taints = at(node, {"spec", "taints"});
+  return std::any_of(taints.begin(), taints.end(), is_our_taint);
+}
+
+std::map<std::string, std::string> cleat_names(const Json& csi_nodes) {
+  std::map<std::string, std::string> out;
+  for (const Json& node : csi_nodes) {
+    for (const Json& driver : at(node, {"spec", "drivers"})) {
+      if (text_at(driver, {"name"}) != kDriverName) continue;
+      out[text_at(node, {"metadata", "name"})] = text_at(driver, {"nodeID"});
+    }
+  }
+  return out;
+}
+
+std::set<std::string> nodes_with_attachments(const Json& attachments) {
+  std::set<std::string> out;
+  for (const Json& attachment : attachments) {
+    if (text_at(attachment, {"spec", "attacher"}) == kDriverName) {
+      out.insert(text_at(attachment, {"spec", "nodeName"}));
+    }
+  }
+  return out;
+}
+
+Failure refused(const std::string& what, const httplib::Result& result) {
+  if (!result) {
+    return {Code::kUnreachable, fmt::format("{}: cannot reach the Kubernetes API: {}", what,
+                                            httplib::to_string(result.error()))};
+  }
+  const int status = result->status;
+  const Code code = status == 409 || status == 422   ? Code::kConflict
+                    : status == 404                  ? Code::kNotFound
+                    : status == 401 || status == 403 ? Code::kPermission
+                                                     : Code::kUnreachable;
+  return {code, fmt::format("{}: the Kubernetes API answered {}: {}", what, status,
+                            result->body.substr(0, 200))};
+}
+
+}  // namespace
+
+Outcome<std::vector<KubeNode>> read_kube_nodes(const std::string& nodes,
+                                               const std::string& csi_nodes,
+                                               const std::string& attachments) {
+  OUTCOME_ASSIGN(Json node_list, parse_list(nodes));
+  OUTCOME_ASSIGN(Json csi_list, parse_list(csi_nodes));
+  OUTCOME_ASSIGN(Json attachment_list, parse_list(attachments));
+  const auto names = cleat_names(csi_list);
+  const auto attached = nodes_with_attachments(attachment_list);
+  std::vector<KubeNode> out;
+  for (const Json& node : node_list) {
+    KubeNode read;
+    read.name = text_at(node, {"metadata", "name"});
+    if (auto found = names.find(read.name); found != names.end()) read.cleat_node = found->second;
+    read.ready = is_ready(node);
+    read.tainted = is_tainted(node);
+    read.has_attachments = attached.contains(read.name);
+    out.push_back(std::move(read));
+  }
+  return out;
+}
+
+Outcome<std::string> taint_patch(const std::string& text, bool on) {
+  OUTCOME_ASSIGN(Json node, parse(text));
+  Json taints = at(node, {"spec", "taints"});
+  if (!taints.is_array()) taints = Json::array();
+  Json wanted = Json::array();
+  bool there = false;  // anybody's: two of one key and effect are not allowed
+  for (const Json& taint : taints) {
+    if (!on && is_our_taint(taint)) continue;
+    there = there || text_at(taint, {"key"}) == kTaintKey;
+    wanted.push_back(taint);
+  }
+  if (on && !there) {
+    wanted.push_back({{"key", kTaintKey}, {"value", kTaintValue}, {"effect", "NoExecute"}});
+  }
+  if (wanted == taints) return std::string{};
+  const Json patch = Json::array({
+      {{"op", "test"},
+       {"path", "/metadata/resourceVersion"},
+       {"value", text_at(node, {"metadata", "resourceVersion"})}},
+      {{"op", "add"}, {"path", "/spec/taints"}, {"value", wanted}},
+  });
+  return patch.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Outcome<std::string> KubeApi::exchange(const std::string& method, const std::string& path,
+                                       const std::string& body) {
+  const std::string what = method + " " + path;
+  try {
+    httplib::Client client(options_.url);
+    if (!client.is_valid()) {
+      return failure(Code::kInvalidArgument, "\"{}\" is not the URL of an API server",
+                     options_.url);
+    }
+    const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(options_.timeout);
+    client.set_connection_timeout(limit);
+    client.set_read_timeout(limit);
+    client.set_write_timeout(limit);
+    if (options_.url.starts_with("https:")) {
+      client.set_ca_cert_path(options_.ca_file);
+      client.enable_server_certificate_verification(true);
+    }
+    std::ifstream file(options_.token_file);
+    std::string token(std::istreambuf_iterator<char>(file), {});
+    while (!token.empty() && token.back() == '\n') token.pop_back();
+    const httplib::Headers headers{{"Authorization", "Bearer " + token},
+                                   {"Accept", "application/json"}};
+    httplib::Result result = method == "GET"
+                                 ? client.Get(path, headers)
+                                 : client.Patch(path, headers, body, "application/json-patch+json");
+    if (result && result->status == 200) return result->body;
+    return tl::unexpected(refused(what, result));
+  } catch (const std::exception& thrown) {
+    return failure(Code::kUnreachable, "{}: {}", what, thrown.what());
+  }
+}
+
+Outcome<std::vector<KubeNode>> KubeApi::nodes() {
+  OUTCOME_ASSIGN(std::string nodes, exchange("GET", "/api/v1/nodes", ""));
+  OUTCOME_ASSIGN(std::string csi, exchange("GET", "/apis/storage.k8s.io/v1/csinodes", ""));
+  OUTCOME_ASSIGN(std::string attachments,
+                 exchange("GET", "/apis/storage.k8s.io/v1/volumeattachments", ""));
+  return read_kube_nodes(nodes, csi, attachments);
+}
+
+Outcome<> KubeApi::set_taint(const std::string& node, bool on) {
+  const std::string path = "/api/v1/nodes/" + node;
+  OUTCOME_ASSIGN(std::string now, exchange("GET", path, ""));
+  OUTCOME_ASSIGN(std::string patch, taint_patch(now, on));
+  if (patch.empty()) return {};
+  OUTCOME_TRY(exchange("PATCH", path, patch));
+  return {};
+}
+
+}  // namespace cleat::csi

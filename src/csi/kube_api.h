@@ -1,0 +1,42 @@
+// KubePort over the API server's HTTPS, as a pod's service account. It may: list nodes, csinodes
+// and volumeattachments, and patch nodes.
+//
+// Threading: one thread. What the libraries throw is caught here.
+#pragma once
+
+#include <string>
+
+#include "common/time.h"
+#include "csi/kube_port.h"
+
+namespace cleat::csi {
+
+struct KubeApiOptions {
+  std::string url;         // https://10.96.0.1:443; http:// is for tests
+  std::string ca_file;     // of the API server's certificate
+  std::string token_file;  // read for each call: it is renewed now and then
+  Duration timeout = 10s;
+};
+
+class KubeApi final : public KubePort {
+ public:
+  explicit KubeApi(KubeApiOptions options) : options_(std::move(options)) {}
+
+  Outcome<std::vector<KubeNode>> nodes() override;
+  Outcome<> set_taint(const std::string& node, bool on) override;
+
+ private:
+  Outcome<std::string> exchange(const std::string& method, const std::string& path,
+                                const std::string& body);
+  const KubeApiOptions options_;
+};
+
+// From the texts of three lists. kCorrupt: not what Kubernetes answers.
+Outcome<std::vector<KubeNode>> read_kube_nodes(const std::string& nodes,
+                                               const std::string& csi_nodes,
+                                               const std::string& attachments);
+// The JSON patch that puts our taint on the node of this text, or takes it off; empty when there is
+// nothing to change. It only applies to the very version of the node that was read.
+Outcome<std::string> taint_patch(const std::string& node, bool on);
+
+}  // namespace cleat::csi

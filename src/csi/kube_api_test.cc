@@ -1,0 +1,130 @@
+// Against an HTTP server that answers as Kubernetes does.
+#include "csi/kube_api.h"
+
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace cleat::csi {
+namespace {
+
+constexpr const char* kNode = R"({"metadata": {"name": "k1", "resourceVersion": "7"},
+  "spec": {"taints": [{"key": "other", "effect": "NoSchedule"}]},
+  "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})";
+constexpr const char* kCsiNodes = R"({"items": [{"metadata": {"name": "k1"}, "spec": {"drivers":
+  [{"name": "other.dev", "nodeID": "x"}, {"name": "csi.cleat.dev", "nodeID": "n1"}]}}]})";
+constexpr const char* kAttachments = R"({"items": [
+  {"spec": {"attacher": "other.dev", "nodeName": "k2"}},
+  {"spec": {"attacher": "csi.cleat.dev", "nodeName": "k1"}}]})";
+
+std::string list_of(const std::string& node) { return R"({"items": [)" + node + "]}"; }
+
+TEST(KubeNodes, AreReadFromThreeLists) {
+  auto nodes = read_kube_nodes(list_of(kNode), kCsiNodes, kAttachments);
+  ASSERT_TRUE(nodes);
+  ASSERT_EQ(nodes->size(), 1U);
+  EXPECT_EQ(nodes->front().cleat_node, "n1");
+  EXPECT_FALSE(nodes->front().ready);
+  EXPECT_FALSE(nodes->front().tainted);
+  EXPECT_TRUE(nodes->front().has_attachments);
+}
+
+TEST(KubeNodes, WhatIsNoAnswerOfKubernetesIsRefused) {
+  for (const char* bad : {"", "[]", "{}", R"({"items": 3})", "nonsense", R"({"items": [)"}) {
+    EXPECT_EQ(read_kube_nodes(bad, kCsiNodes, kAttachments).error().code, Code::kCorrupt) << bad;
+  }
+  auto odd = read_kube_nodes(R"({"items": [3, {"metadata": 7, "spec": [], "status": null}]})",
+                             R"({"items": [null, {"spec": {"drivers": "x"}}]})",
+                             R"({"items": [{"spec": {"attacher": 1}}]})");
+  ASSERT_TRUE(odd);
+  EXPECT_EQ(odd->size(), 2U);
+}
+
+TEST(TaintPatch, IsForTheVersionThatWasReadAndKeepsOtherTaints) {
+  auto on = taint_patch(kNode, true);
+  ASSERT_TRUE(on);
+  auto patch = nlohmann::json::parse(*on);
+  EXPECT_EQ(patch[0]["value"], "7");
+  EXPECT_EQ(patch[1]["value"].size(), 2U);
+  EXPECT_EQ(patch[1]["value"][1]["effect"], "NoExecute");
+  auto tainted = nlohmann::json::parse(kNode);
+  tainted["spec"]["taints"] = patch[1]["value"];
+  EXPECT_EQ(taint_patch(tainted.dump(), true), "") << "it is there";
+  auto off = nlohmann::json::parse(*taint_patch(tainted.dump(), false));
+  EXPECT_EQ(off[1]["value"].size(), 1U);
+  tainted["spec"]["taints"][1]["value"] = "nodeshutdown";
+  EXPECT_EQ(taint_patch(tainted.dump(), true), "") << "somebody else's does the same";
+  EXPECT_EQ(taint_patch(tainted.dump(), false), "") << "and is not ours to take off";
+}
+
+class KubeApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/cleat-kube-XXXXXX";
+    directory = ::mkdtemp(name);
+    std::ofstream(directory + "/token") << "secret\n";
+    answer("/api/v1/nodes", list_of(kNode));
+    answer("/api/v1/nodes/k1", kNode);
+    answer("/apis/storage.k8s.io/v1/csinodes", kCsiNodes);
+    answer("/apis/storage.k8s.io/v1/volumeattachments", kAttachments);
+    server.Patch("/api/v1/nodes/k1", [this](const auto& request, auto& response) {
+      patched = request.body;
+      type = request.get_header_value("Content-Type");
+      response.status = status;
+    });
+    port = server.bind_to_any_port("127.0.0.1");
+    thread = std::thread([this] { server.listen_after_bind(); });
+    while (!server.is_running()) std::this_thread::sleep_for(1ms);
+  }
+  void TearDown() override {
+    server.stop();
+    thread.join();
+    std::filesystem::remove_all(directory);
+  }
+  void answer(const std::string& path, const std::string& body) {
+    server.Get(path, [body](const auto& request, auto& response) {
+      const bool known = request.get_header_value("Authorization") == "Bearer secret";
+      response.status = known ? 200 : 401;
+      response.set_content(body, "application/json");
+    });
+  }
+  KubeApi api(const std::string& token = "/token") {
+    return KubeApi({fmt::format("http://127.0.0.1:{}", port), "", directory + token, 2s});
+  }
+
+  httplib::Server server;
+  std::thread thread;
+  std::string directory, patched, type;
+  int port = 0;
+  int status = 200;
+};
+
+TEST_F(KubeApiTest, ListsAndPatches) {
+  auto nodes = api().nodes();
+  ASSERT_TRUE(nodes) << nodes.error().message;
+  EXPECT_EQ(nodes->front().name, "k1");
+  ASSERT_TRUE(api().set_taint("k1", true));
+  EXPECT_EQ(type, "application/json-patch+json");
+  EXPECT_NE(patched.find("out-of-service"), std::string::npos);
+  patched.clear();
+  ASSERT_TRUE(api().set_taint("k1", false));
+  EXPECT_TRUE(patched.empty()) << "there was none";
+}
+
+TEST_F(KubeApiTest, RefusalsAreToldApart) {
+  status = 422;  // the test of the patch failed
+  EXPECT_EQ(api().set_taint("k1", true).error().code, Code::kConflict);
+  EXPECT_EQ(api().set_taint("k9", true).error().code, Code::kNotFound);
+  auto stranger = api("/none");
+  EXPECT_EQ(stranger.nodes().error().code, Code::kPermission);
+  KubeApi nobody({"http://127.0.0.1:1", "", "", 1s});
+  EXPECT_EQ(nobody.nodes().error().code, Code::kUnreachable);
+}
+
+}  // namespace
+}  // namespace cleat::csi

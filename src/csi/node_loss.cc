@@ -1,0 +1,73 @@
+#include "csi/node_loss.h"
+
+#include <algorithm>
+
+#include "common/log.h"
+#include "csi/takeover.h"
+
+namespace cleat::csi {
+namespace {
+
+bool is_online(const api::Node& node) {
+  return node.state() == api::NODE_STATE_ONLINE || node.state() == api::NODE_STATE_MAINTENANCE;
+}
+
+const api::Node* find_node(const std::vector<api::Node>& nodes, const std::string& name) {
+  auto found = std::find_if(nodes.begin(), nodes.end(),
+                            [&](const api::Node& node) { return node.name() == name; });
+  return found == nodes.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+Outcome<> NodeLoss::step(TimePoint now) {
+  OUTCOME_ASSIGN(auto kube_nodes, kube_.nodes());
+  OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
+  Outcome<> result;
+  for (const KubeNode& node : kube_nodes) {
+    if (node.cleat_node.empty()) continue;
+    auto done = act(node, nodes, now);
+    if (done) continue;
+    LOG_WARN("lost node {}: {}", node.name, done.error().message);
+    result = done;
+  }
+  return result;
+}
+
+Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now) {
+  const api::Node* here = find_node(nodes, node.cleat_node);
+  const bool offline = here == nullptr || here->state() == api::NODE_STATE_OFFLINE;
+  const bool well =
+      node.ready && here != nullptr && is_online(*here) && here->attached_count() == 0;
+  const bool lost = !node.ready && offline;
+  auto [found, first] = seen_.try_emplace(node.name, Seen{lost, now});
+  if (found->second.lost != lost || (node.tainted && !lost && !well)) {
+    found->second = Seen{lost, now};
+  }
+  const Duration passed = now - found->second.since;
+  if (lost && !node.tainted && passed >= options_.lost_after) {
+    if (!node.has_attachments) return {};
+    OUTCOME_TRY(fence(node.cleat_node, nodes));
+    LOG_WARN("node {} is lost and its volumes are fenced: it is put out of service", node.name);
+    return kube_.set_taint(node.name, true);
+  }
+  if (well && node.tainted && passed >= options_.well_after) {
+    LOG_INFO("node {} is back and clean: it is in service again", node.name);
+    return kube_.set_taint(node.name, false);
+  }
+  return {};
+}
+
+Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {
+  OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
+  for (const api::Volume& volume : volumes) {
+    if (!volume.has_attachment() || volume.attachment().node() != node) continue;
+    if (volume.attachment().node_online()) {
+      return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
+    }
+    OUTCOME_TRY(take_from_lost_node(cleatd_, volume, nodes));
+  }
+  return {};
+}
+
+}  // namespace cleat::csi

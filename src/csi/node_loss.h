@@ -1,0 +1,53 @@
+// The node-loss controller: when a node is lost to Kubernetes (not ready) and to Cleat (its lease
+// ran out), its volumes are fenced, and only then the node gets the taint
+// node.kubernetes.io/out-of-service, upon which Kubernetes starts its pods elsewhere at once, in
+// place of after six minutes.
+//
+// Fenced: each volume is taken over by another node, which raises its epoch at every replica it can
+// reach (R3, R4), and let go again. What the lost node still writes is refused from then on, so
+// that a pod of it that goes on unseen can change nothing. A node that is cut off from one of the
+// two alone is left alone: its attached volumes go on.
+// Off again: the node is ready and online, no volume is attached there, and that for a while.
+//
+// Threading: one thread calls step(). Ownership: borrows both. No state that matters: after a
+// restart everything is seen again.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/time.h"
+#include "csi/cleatd.h"
+#include "csi/kube_port.h"
+
+namespace cleat::csi {
+
+struct NodeLossOptions {
+  Duration lost_after = 10s;  // both say so for this long
+  Duration well_after = 30s;
+};
+
+class NodeLoss {
+ public:
+  NodeLoss(const Cleatd& cleatd, KubePort& kube, NodeLossOptions options)
+      : cleatd_(cleatd), kube_(kube), options_(options) {}
+
+  // Looks once, and does what is due. What fails is tried again by the next step.
+  Outcome<> step(TimePoint now);
+
+ private:
+  struct Seen {
+    bool lost = false;
+    TimePoint since;
+  };
+  Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now);
+  Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
+
+  const Cleatd& cleatd_;
+  KubePort& kube_;
+  const NodeLossOptions options_;
+  std::map<std::string, Seen> seen_;  // by Kubernetes' name
+};
+
+}  // namespace cleat::csi

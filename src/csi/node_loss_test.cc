@@ -1,0 +1,134 @@
+#include "csi/node_loss.h"
+
+#include <gtest/gtest.h>
+
+#include "csi/names.h"
+#include "csi/testing/fake_cleatd.h"
+
+namespace cleat::csi {
+namespace {
+
+class FakeKube final : public KubePort {
+ public:
+  Outcome<std::vector<KubeNode>> nodes() override { return known; }
+  Outcome<> set_taint(const std::string& node, bool on) override {
+    for (auto& each : known) {
+      if (each.name == node) each.tainted = on;
+    }
+    return {};
+  }
+  std::vector<KubeNode> known{{"k1", "n1", true, false, true}, {"k2", "n2", true, false, false}};
+};
+
+class NodeLossTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    api::Volume volume;
+    volume.set_id("77");
+    volume.set_name("data");
+    volume.mutable_attachment()->set_node("n1");
+    volume.mutable_attachment()->set_node_online(true);
+    for (const char* node : {"n1", "n3"}) {
+      auto* replica = volume.add_replicas();
+      replica->set_node(node);
+      replica->set_state(api::REPLICA_STATE_IN_SYNC);
+      replica->set_reachable(true);
+    }
+    fake.state().volumes["77"] = volume;
+  }
+  void lose(bool to_kubernetes, bool to_cleat) {
+    kube.known[0].ready = !to_kubernetes;
+    fake.state().nodes[0].set_state(to_cleat ? api::NODE_STATE_OFFLINE : api::NODE_STATE_ONLINE);
+    fake.set_online("n1", !to_cleat);
+  }
+  bool tainted() const { return kube.known[0].tainted; }
+  Outcome<> after(Duration time) {
+    now += time;
+    return loss.step(now);
+  }
+
+  FakeCleatd fake;
+  Cleatd cleatd{{fake.address(), "", 5s}};
+  FakeKube kube;
+  NodeLoss loss{cleatd, kube, {10s, 30s}};
+  TimePoint now{};
+};
+
+TEST_F(NodeLossTest, FencedFirstThenTainted) {
+  ASSERT_TRUE(after(0s));
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(5s));
+  EXPECT_FALSE(tainted()) << "not long enough";
+  fake.state().fails["Attach"] = Code::kUnreachable;
+  EXPECT_FALSE(after(6s));
+  EXPECT_FALSE(tainted()) << "the fence does not hold";
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach data n3 force"), 2) << "where the data is; one failed";
+  EXPECT_EQ(fake.state().count("Detach data n3"), 1);
+  EXPECT_FALSE(fake.state().find("data")->has_attachment());
+  EXPECT_FALSE(kube.known[1].tainted);
+}
+
+TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {
+  for (bool to_cleat : {false, true}) {
+    lose(!to_cleat, to_cleat);
+    ASSERT_TRUE(after(1s));
+    ASSERT_TRUE(after(600s));
+    EXPECT_FALSE(tainted());
+    EXPECT_EQ(fake.state().count("Attach"), 0);
+  }
+}
+
+TEST_F(NodeLossTest, AVolumeThatStayedAttachedKeepsTheTaintAway) {
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  fake.state().fails["Detach"] = Code::kUnreachable;
+  EXPECT_FALSE(after(11s));
+  EXPECT_FALSE(tainted());
+  EXPECT_EQ(label_of(*fake.state().find("data"), kLabelUnpublished), "n3") << "to be taken back";
+}
+
+TEST_F(NodeLossTest, ANodeWithoutVolumesOfOursIsNoneOfOurs) {
+  lose(true, true);
+  kube.known[0].has_attachments = false;
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(60s));
+  EXPECT_FALSE(tainted());
+}
+
+// The controller died after the fence and before the taint.
+TEST_F(NodeLossTest, WhatIsFencedAlreadyIsTainted) {
+  lose(true, true);
+  fake.state().find("data")->clear_attachment();
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
+}
+
+TEST_F(NodeLossTest, BackAndCleanForAWhileItIsInServiceAgain) {
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  ASSERT_TRUE(tainted());
+  lose(false, false);
+  fake.state().find("data")->mutable_attachment()->set_node("n1");
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(60s));
+  EXPECT_TRUE(tainted()) << "a volume is attached there";
+  fake.state().find("data")->clear_attachment();
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted()) << "not for long enough";
+  lose(true, false);
+  ASSERT_TRUE(after(20s));
+  lose(false, false);
+  ASSERT_TRUE(after(20s));
+  EXPECT_TRUE(tainted()) << "not ready in between";
+  ASSERT_TRUE(after(31s));
+  EXPECT_FALSE(tainted());
+}
+
+}  // namespace
+}  // namespace cleat::csi

@@ -1,0 +1,236 @@
+// VolumeController::create(): from nothing, from a snapshot, from another volume.
+#include <fmt/format.h>
+
+#include "csi/names.h"
+#include "csi/views.h"
+#include "csi/volume_controller.h"
+
+namespace cleat::csi {
+
+// A request that is understood.
+struct VolumeController::Wish {
+  const spec::CreateVolumeRequest& request;
+  std::string name;  // Cleat's
+  SizeRange range;
+  Usage usage;
+  Parameters parameters;
+  std::string created_as;
+
+  bool has_source() const { return request.has_volume_content_source(); }
+  // What the volume is made with; empty: no file system.
+  std::string fs() const {
+    if (usage.block) return {};
+    if (!parameters.fs.empty()) return parameters.fs;
+    return usage.fs.empty() ? "ext4" : usage.fs;
+  }
+  uint64_t size_least() const {
+    if (usage.block) return kSizeMin;
+    return fs() == "xfs" ? kXfsSizeMin : kExt4SizeMin;
+  }
+};
+
+namespace {
+
+std::string source_text(const spec::VolumeContentSource& source) {
+  if (source.has_snapshot()) return "snapshot " + source.snapshot().snapshot_id();
+  if (source.has_volume()) return "volume " + source.volume().volume_id();
+  return {};
+}
+
+void add_claim_labels(const ParameterMap& parameters, std::map<std::string, std::string>& labels) {
+  for (auto [key, label] : {std::pair{"csi.storage.k8s.io/pvc/name", kLabelClaim},
+                            std::pair{"csi.storage.k8s.io/pvc/namespace", kLabelNamespace}}) {
+    auto found = parameters.find(key);
+    if (found != parameters.end()) labels.try_emplace(label, found->second);
+  }
+}
+
+}  // namespace
+
+Outcome<VolumeController::Wish> VolumeController::read_wish(
+    const spec::CreateVolumeRequest& request) const {
+  if (request.name().empty()) return failure(Code::kInvalidArgument, "the volume has no name");
+  Wish wish{request, cleat_name(request.name()), {}, {}, {}, {}};
+  OUTCOME_ASSIGN(wish.usage, parse_capabilities(request.volume_capabilities()));
+  OUTCOME_ASSIGN(wish.range, parse_range(request.capacity_range()));
+  OUTCOME_ASSIGN(wish.parameters,
+                 parse_parameters(request.parameters(), request.mutable_parameters()));
+  const std::string& fs = wish.parameters.fs;
+  if (!wish.usage.block && !fs.empty() && !wish.usage.fs.empty() && fs != wish.usage.fs) {
+    return failure(Code::kInvalidArgument,
+                   "parameter fs is {}, but csi.storage.k8s.io/fstype is {}: leave one of them out",
+                   fs, wish.usage.fs);
+  }
+  if (wish.has_source() && source_text(request.volume_content_source()).empty()) {
+    return failure(Code::kInvalidArgument,
+                   "the volume's source is neither a snapshot nor a volume: those are possible");
+  }
+  wish.created_as = fingerprint({&request.parameters(), &request.mutable_parameters()},
+                                fmt::format("{} {}", wish.usage.block ? "device" : wish.fs(),
+                                            source_text(request.volume_content_source())));
+  return wish;
+}
+
+std::map<std::string, std::string> VolumeController::labels_for(const Wish& wish,
+                                                                uint64_t size) const {
+  std::map<std::string, std::string> labels = wish.parameters.labels;
+  add_claim_labels(wish.request.parameters(), labels);
+  if (!wish.parameters.group.empty()) labels[kLabelGroup] = wish.parameters.group;
+  if (!wish.parameters.mount_options.empty()) {
+    labels[kLabelMountOptions] = fmt::format("{}", fmt::join(wish.parameters.mount_options, ","));
+  }
+  labels[kLabelCreatedAs] = wish.created_as;
+  labels[kLabelAskedBytes] = fmt::format("{}", size);
+  return labels;
+}
+
+Outcome<spec::CreateVolumeResponse> VolumeController::create(
+    const spec::CreateVolumeRequest& request) {
+  OUTCOME_ASSIGN(Wish wish, read_wish(request));
+  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + wish.name));
+  OUTCOME_ASSIGN(auto found, cleatd_.by_name(wish.name));
+  api::Volume volume;
+  if (found) {
+    OUTCOME_ASSIGN(volume, confirm(wish, *found));
+  } else if (wish.has_source()) {
+    OUTCOME_ASSIGN(volume, create_from(wish));
+  } else {
+    OUTCOME_ASSIGN(volume, create_empty(wish));
+  }
+  OUTCOME_ASSIGN(volume, finish(wish, std::move(volume)));
+  spec::CreateVolumeResponse out;
+  *out.mutable_volume() = to_csi_volume(volume);
+  if (wish.has_source()) {
+    *out.mutable_volume()->mutable_content_source() = request.volume_content_source();
+  }
+  return out;
+}
+
+Outcome<api::Volume> VolumeController::confirm(const Wish& wish, const api::Volume& found) {
+  const std::string asked = label_of(found, kLabelAskedBytes);
+  const uint64_t asked_bytes = is_id(asked) ? std::stoull(asked) : found.size_bytes();
+  if (!found.snapshot_of_id().empty() || label_of(found, kLabelCreatedAs) != wish.created_as ||
+      !wish.range.holds(asked_bytes)) {
+    return failure(Code::kAlreadyExists,
+                   "a {} named {} exists, and was made with another size, other parameters or from "
+                   "another source ({}, repl {})",
+                   found.snapshot_of_id().empty() ? "volume" : "snapshot", found.name(),
+                   format_size(asked_bytes), found.ha());
+  }
+  if (found.state() == api::VOLUME_STATE_DELETING ||
+      (found.state() == api::VOLUME_STATE_CREATING && wish.has_source())) {
+    return failure(Code::kConflict, "volume {} is being made or deleted: try again", found.name());
+  }
+  if (found.state() != api::VOLUME_STATE_CREATING) return found;
+  api::CreateVolumeRequest again;  // the same values: cleatd makes what is missing
+  again.set_name(found.name());
+  again.set_size_bytes(found.size_bytes());
+  again.set_ha(found.ha());
+  again.set_fs(found.fs());
+  *again.mutable_labels() = found.labels();
+  return cleatd_.call<api::Volumes>(&api::Volumes::Stub::Create, again);
+}
+
+Outcome<api::Volume> VolumeController::create_empty(const Wish& wish) {
+  const Parameters& parameters = wish.parameters;
+  OUTCOME_ASSIGN(uint64_t size, choose_size(wish.range, wish.size_least()));
+  auto labels = labels_for(wish, size);
+  api::CreateVolumeRequest create;
+  create.set_name(wish.name);
+  create.set_size_bytes(size);
+  create.set_ha(parameters.ha);
+  create.set_fs(wish.fs().empty() ? "none" : wish.fs());
+  create.mutable_labels()->insert(labels.begin(), labels.end());
+  create.set_io_priority(parameters.io_priority);
+  create.set_io_profile(parameters.io_profile);
+  for (const std::string& rack : parameters.racks) create.add_racks(rack);
+  for (const std::string& zone : parameters.zones) create.add_zones(zone);
+  return place(wish, std::move(create));
+}
+
+Outcome<api::Volume> VolumeController::place(const Wish& wish, api::CreateVolumeRequest request) {
+  OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
+  OUTCOME_ASSIGN(std::string wanted, wanted_node(wish.request.accessibility_requirements(), nodes));
+  const std::string& group = wish.parameters.group;
+  std::vector<std::vector<std::string>> others;
+  std::vector<api::Pool> pools;
+  std::optional<InFlight::Turn> turn;
+  if (!group.empty()) {
+    // Two volumes of a group at once would not see each other's nodes.
+    OUTCOME_ASSIGN(auto taken, in_flight_.begin("group " + group));
+    turn.emplace(std::move(taken));
+    OUTCOME_ASSIGN(auto members, cleatd_.volumes({{kLabelGroup, group}}));
+    for (const api::Volume& member : members) {
+      others.emplace_back();
+      for (const auto& replica : member.replicas()) others.back().push_back(replica.node());
+    }
+    OUTCOME_ASSIGN(pools, cleatd_.pools());
+  }
+  auto choices = choose_places(wish.parameters, wanted, pools, nodes, others);
+  Outcome<api::Volume> made =
+      failure(Code::kNoSpace,
+              "there are not {} nodes with room for a volume of group {} that keep it apart from "
+              "the {} others (fg): add nodes or pools, or leave fg out",
+              wish.parameters.ha, group, others.size());
+  for (const Places& places : choices) {
+    request.clear_nodes();
+    for (const std::string& node : places.nodes) request.add_nodes(node);
+    request.set_nodes_only(places.only);
+    made = cleatd_.call<api::Volumes>(&api::Volumes::Stub::Create, request);
+    if (made || made.error().code != Code::kNoSpace) break;
+  }
+  return made;
+}
+
+// The hidden snapshot of a clone is made under a name of its own, so that a repeated call finds it.
+Outcome<api::Volume> VolumeController::source_snapshot(const Wish& wish) {
+  const auto& source = wish.request.volume_content_source();
+  if (source.has_snapshot()) return cleatd_.snapshot(source.snapshot().snapshot_id());
+  OUTCOME_ASSIGN(api::Volume volume, cleatd_.volume(source.volume().volume_id()));
+  api::CreateSnapshotRequest request;
+  request.set_volume(volume.id());
+  request.set_name(cleat_name("base." + wish.name));
+  (*request.mutable_labels())[kLabelBaseOf] = wish.name;
+  return cleatd_.call<api::Volumes>(&api::Volumes::Stub::SnapshotCreate, request);
+}
+
+Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
+  OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
+  OUTCOME_TRY(wanted_node(wish.request.accessibility_requirements(), nodes));
+  OUTCOME_ASSIGN(api::Volume base, source_snapshot(wish));
+  const std::string& fs = wish.parameters.fs;
+  if (!wish.usage.block && !fs.empty() && base.fs() != "none" && base.fs() != fs) {
+    return failure(Code::kInvalidArgument,
+                   "parameter fs is {}, but the source has {}: what is made from it has so too", fs,
+                   base.fs());
+  }
+  OUTCOME_ASSIGN(uint64_t size, choose_size(wish.range, base.size_bytes()));
+  auto labels = labels_for(wish, size);
+  // A clone begins with the labels of its source: these are not its own.
+  for (const char* label : {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting}) {
+    labels[label] = "";
+  }
+  const bool hidden = wish.request.volume_content_source().has_volume();
+  if (hidden) labels[kLabelBase] = base.id();
+  api::CloneVolumeRequest clone;
+  clone.set_source(base.id());
+  clone.set_name(wish.name);
+  clone.mutable_labels()->insert(labels.begin(), labels.end());
+  return cleatd_.call<api::Volumes>(&api::Volumes::Stub::Clone, clone);
+}
+
+// A clone has the size and the values of its source at first.
+Outcome<api::Volume> VolumeController::finish(const Wish& wish, api::Volume volume) {
+  if (!wish.has_source()) return volume;
+  const std::string asked = label_of(volume, kLabelAskedBytes);
+  const uint64_t size = is_id(asked) ? std::stoull(asked) : volume.size_bytes();
+  if (volume.size_bytes() < size) {
+    api::ResizeVolumeRequest resize;
+    resize.set_volume(volume.id());
+    resize.set_size_bytes(size);
+    OUTCOME_ASSIGN(volume, cleatd_.call<api::Volumes>(&api::Volumes::Stub::Resize, resize));
+  }
+  return apply(wish.parameters, volume);
+}
+
+}  // namespace cleat::csi
