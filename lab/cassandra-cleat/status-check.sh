@@ -34,7 +34,7 @@ show_claims() {
 
 # Replicas that are in sync, of those that the volume is to have.
 replicas_of() {
-  cleat v i "$1" -j | jq -r '(.volumes? // [.])[0]
+  cleat v i "$1" -j | jq -r '.[0]
     | "\([.replicas[] | select(.state == "in_sync")] | length) \(.ha)"'
 }
 

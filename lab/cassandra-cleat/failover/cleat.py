@@ -16,6 +16,13 @@ from .kubernetes import QUICK_SECONDS, Kubernetes
 CHECK_SECONDS = 300
 
 
+def only(inspected: Any) -> dict[str, Any]:
+    """The volume in the answer to `cleat v i`, which is a list of those that were asked for."""
+    if not isinstance(inspected, list) or len(inspected) != 1:
+        raise DrillError(f"cleat v i -j does not tell of one volume: {inspected}")
+    return dict(inspected[0])
+
+
 def whole_problem(volume: dict[str, Any]) -> str:
     """Why not all replicas of the volume are in sync; empty when they are."""
     replicas = volume.get("replicas", [])
@@ -82,11 +89,7 @@ class Cleat:
         return self._cleat("v", "l").rstrip()
 
     def inspect(self, name: str) -> dict[str, Any]:
-        inspected = json.loads(self._cleat("v", "i", name, "-j"))
-        volumes = inspected["volumes"] if "volumes" in inspected else [inspected]
-        if len(volumes) != 1:
-            raise DrillError(f"cleat v i {name} -j tells of {len(volumes)} volumes")
-        return dict(volumes[0])
+        return only(json.loads(self._cleat("v", "i", name, "-j")))
 
     def epoch(self, name: str) -> int:
         epoch = find_epoch(self.inspect(name))

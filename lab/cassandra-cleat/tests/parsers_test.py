@@ -7,9 +7,9 @@ import unittest
 
 from drill_lib import ballast
 from drill_lib.log import parse_phases
-from drill_lib.process import run
+from drill_lib.process import DrillError, run
 
-from failover.cleat import epochs, whole_problem
+from failover.cleat import epochs, only, whole_problem
 from failover.mounts import parse_wait
 from failover.ring import member_states, peer_up, received_mib
 from failover.watch import JsonStream
@@ -44,6 +44,16 @@ class Mounts(unittest.TestCase):
 
     def test_what_is_printed_before_is_passed_over(self) -> None:
         self.assertEqual("loop12", parse_wait("a warning\n" + MOUNTED).device)
+
+
+class Inspected(unittest.TestCase):
+    def test_one_volume_in_a_list(self) -> None:
+        self.assertEqual({"name": "v"}, only([{"name": "v"}]))
+
+    def test_anything_else_is_told(self) -> None:
+        for answer in ([], {"name": "v"}, [{}, {}]):
+            with self.assertRaises(DrillError):
+                only(answer)
 
 
 class Whole(unittest.TestCase):

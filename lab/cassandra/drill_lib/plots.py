@@ -77,7 +77,7 @@ class Plot:
         for axes in self.axes:
             axes.grid(True, color="#dddddd", linewidth=0.6)
             axes.set_axisbelow(True)
-            axes.set_xlim(self.begin, self.end * 1.02)
+            axes.set_xlim(self.begin, max(self.end * 1.02, self.begin + 1))
             axes.set_ylim(bottom=0)
             axes.spines[["top", "right"]].set_visible(False)
             for at, _, color in self._events:
