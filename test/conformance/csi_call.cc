@@ -3,14 +3,14 @@
 // Prints the answer in the same format. Exit codes: 0 done, 1 failed (CODE: sentence), 2 usage.
 #include <google/protobuf/text_format.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/impl/codegen/client_unary_call.h>
+#include <grpcpp/impl/client_unary_call.h>
 
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
 
-#include "api/csi.pb.h"
+#include "api/csi.grpc.pb.h"
 
 namespace {
 
