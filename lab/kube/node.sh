@@ -126,7 +126,7 @@ run_controllers() {
     --service-account-private-key-file "$PKI/service-accounts.key" --root-ca-file "$PKI/ca.crt" \
     --cluster-signing-cert-file "$PKI/ca.crt" --cluster-signing-key-file "$PKI/ca.key" \
     --cluster-cidr "$POD_NETWORK.0.0/16" --allocate-node-cidrs=false \
-    --leader-elect=false --node-monitor-grace-period=16s
+    --leader-elect=false --node-monitor-period=2s --node-monitor-grace-period=16s
   supervise kube-scheduler kube-scheduler \
     --kubeconfig "$PKI/kube-scheduler.kubeconfig" --leader-elect=false
 }

@@ -92,7 +92,6 @@ def run(lab):
     say(f"first has {numbers['first']}, second {numbers['second']}")
     if numbers["first"] - numbers["second"] not in (0, 1):
         raise Failure("the two snapshots are of different moments")
-    lab.delete("volumegroupsnapshot", "together")
 
 
 if __name__ == "__main__":

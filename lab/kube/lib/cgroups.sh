@@ -44,6 +44,17 @@ join_cgroups() {
   done <"$LAB_DIR/cgroups"
 }
 
+# What was frozen does not die before it is thawed.
+thaw_lab() {
+  local directory state
+  [ -e "$LAB_DIR/cgroups" ] || return 0
+  while read -r directory; do
+    for state in "$directory"{,/*}/freezer.state; do
+      if [ -e "$state" ]; then echo THAWED >"$state"; fi
+    done
+  done <"$LAB_DIR/cgroups"
+}
+
 remove_cgroup() {
   [ -d "$1" ] || return 0
   find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || return 1

@@ -41,6 +41,7 @@ crash_kube_node() {
 }
 
 take_kube_down() {
+  thaw_lab
   take_down
   remove_cgroups
   rm -f "$LAB_DIR/cgroups"
