@@ -61,8 +61,9 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
 Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {
   OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
   for (const api::Volume& volume : volumes) {
-    if (!volume.has_attachment() || volume.attachment().node() != node) continue;
-    if (volume.attachment().node_online()) {
+    const bool here = volume.attachment().node() == node;
+    if (!here && !is_being_taken(volume)) continue;
+    if (here && volume.attachment().node_online()) {
       return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
     }
     OUTCOME_TRY(take_from_lost_node(cleatd_, volume, nodes));

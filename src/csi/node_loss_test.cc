@@ -108,6 +108,24 @@ TEST_F(NodeLossTest, WhatIsFencedAlreadyIsTainted) {
   EXPECT_EQ(fake.state().count("Attach"), 0);
 }
 
+// Another controller has begun: the record names the new node before the fence holds there, and
+// only an attach of our own that succeeds says that it does.
+TEST_F(NodeLossTest, WhatAnotherControllerHasBegunIsNotTakenForFenced) {
+  lose(true, true);
+  api::Volume* volume = fake.state().find("data");
+  volume->mutable_attachment()->set_node("n3");
+  volume->mutable_attachment()->set_node_online(true);
+  (*volume->mutable_labels())[kLabelUnpublished] = "n3";
+  ASSERT_TRUE(after(1s));
+  fake.state().fails["Attach"] = Code::kTimedOut;
+  EXPECT_FALSE(after(10s));
+  EXPECT_FALSE(tainted());
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach data n3 force"), 2);
+  EXPECT_FALSE(fake.state().find("data")->has_attachment());
+}
+
 TEST_F(NodeLossTest, BackAndCleanForAWhileItIsInServiceAgain) {
   lose(true, true);
   ASSERT_TRUE(after(1s));

@@ -29,9 +29,14 @@ bool is_given_up(const api::Volume& volume) {
          label_of(volume, kLabelUnpublished) == volume.attachment().node();
 }
 
+bool is_being_taken(const api::Volume& volume) {
+  return is_given_up(volume) && volume.attachment().node_online();
+}
+
 Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
                               const std::vector<api::Node>& nodes) {
-  const std::string other = other_node(volume, nodes);
+  const std::string other =
+      is_being_taken(volume) ? volume.attachment().node() : other_node(volume, nodes);
   if (other.empty()) {
     return failure(Code::kUnreachable, "no node is online to fence volume {} from", volume.name());
   }
