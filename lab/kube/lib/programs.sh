@@ -31,13 +31,13 @@ use_go_caches() {
   export GOFLAGS="-mod=readonly -buildvcs=false -modcacherw" GOTOOLCHAIN=local CGO_ENABLED=0
 }
 
-# Of everything that a program is made of: its module's files and the compiler.
+# Of everything that a program is made of: its module's files and the compiler. The same in every
+# clone of the tree.
 program_key() {
-  local directory=$KUBE_ROOT/programs/$1
   {
     "$GO" version
-    find "$directory" -type f | LC_ALL=C sort | xargs sha256sum
-    sha256sum "$KUBE_ROOT/lib/programs.sh"
+    (cd "$KUBE_ROOT/programs/$1" && find . -type f | LC_ALL=C sort | xargs sha256sum)
+    sha256sum <"$KUBE_ROOT/lib/programs.sh"
   } | sha256sum | cut -d ' ' -f 1
 }
 
