@@ -33,6 +33,12 @@ Outcome<bool> HostManager::may_take_over(const VolumeView& volume, const Topolog
                      "detach {}`)",
                      volume.spec.name(), name, volume.spec.name());
     }
+    if (!runtime && runtime.error().code == Code::kBusy && !force) {
+      return failure(Code::kBusy,
+                     "volume {} is being attached on {}: wait for that, and detach it there first "
+                     "(`cleat host detach {}`)",
+                     volume.spec.name(), name, volume.spec.name());
+    }
     if (answered) return true;  // not served there: only open to heal, or its node started anew
     if (!force) {
       return failure(Code::kBusy,

@@ -33,6 +33,19 @@ TEST_F(HostTest, OfTwoAttachesAtOnceOneWinsAndIsNotTakenBackByTheOther) {
   EXPECT_EQ(remove("data1").error().code, Code::kBusy);
 }
 
+// It is the record's primary already, and has no device yet.
+TEST_F(HostTest, AnAttachThatIsUnderWayIsNotTakenOver) {
+  VolumeId id = create("data1");
+  auto raised = records.load(id);
+  raised->value.primary = NodeId{1};
+  ASSERT_TRUE(records.compare_and_store(raised->revision, raised->value));
+  state(1).attaching.insert(id);
+  EXPECT_EQ(attach("data1", "n2").error().code, Code::kBusy);
+  EXPECT_NE(attach("data1", "n2").error().message.find("being attached on n1"), std::string::npos);
+  state(1).attaching.clear();
+  EXPECT_TRUE(attach("data1", "n2")) << "its node started anew, and does not serve it";
+}
+
 TEST_F(HostTest, AnAttachThatFollowsADetachAtOnceIsNotForgottenByIt) {
   create("data1");
   ASSERT_TRUE(attach("data1", "n1"));

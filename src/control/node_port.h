@@ -104,6 +104,7 @@ class InspectPort {
  public:
   virtual ~InspectPort() = default;
   // kNotFound when the volume is not open here.
+  // kBusy: an attach is under way.
   virtual Outcome<VolumeRuntime> runtime(VolumeId volume) = 0;
   virtual Outcome<VolumeStats> stats(VolumeId volume) = 0;
   // Of every volume open here.

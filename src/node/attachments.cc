@@ -20,6 +20,7 @@ struct Attachments::Entry {
   io::WaitQueue turn;
   bool taken = false;
   bool healing = false;
+  bool attaching = false;
   std::unique_ptr<engine::Volume> volume;
   std::optional<control::AttachedVolume> device;
 };
@@ -56,6 +57,11 @@ io::Task<Attachments::Turn> Attachments::enter(VolumeId volume) {
   while (entry->taken) co_await entry->turn.wait();
   entry->taken = true;
   co_return Turn(entry);
+}
+
+bool Attachments::is_attaching(VolumeId volume) const {
+  auto found = entries_.find(volume);
+  return found != entries_.end() && found->second->attaching;
 }
 
 engine::Volume* Attachments::find(VolumeId volume) {
@@ -112,7 +118,9 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::attach(VolumeId volume,
   Turn turn = co_await enter(volume);
   engine::AttachRequest request;
   request.take_over = options.take_over;
+  turn.entry().attaching = true;
   auto attached = co_await attach_in_turn(turn.entry(), std::move(options), request);
+  turn.entry().attaching = false;
   co_return attached;
 }
 
@@ -121,7 +129,9 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::resume(VolumeId volume,
   Turn turn = co_await enter(volume);
   engine::AttachRequest request;
   request.earlier_process = true;
+  turn.entry().attaching = true;
   auto attached = co_await attach_in_turn(turn.entry(), std::move(options), request);
+  turn.entry().attaching = false;
   co_return attached;
 }
 

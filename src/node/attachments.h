@@ -44,6 +44,8 @@ class Attachments {
   // Tells the device that its volume has grown.
   io::Task<control::Outcome<>> resized(VolumeId volume);
 
+  // An attach is under way: the volume may not be open yet, and has no device.
+  bool is_attaching(VolumeId volume) const;
   // Null when it is not open.
   engine::Volume* find(VolumeId volume);
   const control::AttachedVolume* device(VolumeId volume) const;

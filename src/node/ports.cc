@@ -169,6 +169,9 @@ Outcome<> Holds::release(VolumeId volume, uint64_t hold) {
 
 Outcome<control::VolumeRuntime> Inspecting::runtime(VolumeId volume) {
   return plane_.thread().ask([this, volume]() -> Outcome<control::VolumeRuntime> {
+    if (plane_.attachments().is_attaching(volume)) {
+      return failure(Code::kBusy, "volume {} is being attached here", volume.value);
+    }
     engine::Volume* open = plane_.attachments().find(volume);
     if (open == nullptr)
       return failure(Code::kNotFound, "volume {} is not open here", volume.value);

@@ -219,6 +219,7 @@ class FakeInspect final : public InspectPort {
   Outcome<VolumeRuntime> runtime(VolumeId volume) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
+    if (state_.attaching.contains(volume)) return failure(Code::kBusy, "it is being attached here");
     auto attached = state_.attached.find(volume);
     const bool healing = state_.healing.contains(volume);
     if (attached == state_.attached.end() && !healing)

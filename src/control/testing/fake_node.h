@@ -30,6 +30,7 @@ struct FakeState {
   std::map<PoolId, PoolInfo> pools;
   std::map<VolumeId, AttachedVolume> attached;
   std::set<VolumeId> healing;
+  std::set<VolumeId> attaching;  // an attach is under way
   std::map<VolumeId, std::vector<ResyncInfo>> resyncs;
   std::map<std::string, std::set<std::string>> mounts;  // device -> paths
   std::string growth_refused;                           // why no mounted file system grows
