@@ -72,6 +72,17 @@ io::Task<std::string> Cluster::heal_and_open() {
   }
 }
 
+// What deleted snapshots held is free only when their layers are merged, in the background.
+io::Task<void> Cluster::deletions_done() {
+  TimePoint give_up_at = loop_.now() + kHealMax;
+  for (HostIndex host = 0; host < kHosts && loop_.now() < give_up_at;) {
+    store::ReplicaStore* replica = process(host)->service().find(kVolume);
+    bool merging = replica != nullptr && replica->usage().snapshot_bytes > 0;
+    if (merging) co_await loop_.sleep(100ms);
+    if (!merging) ++host;
+  }
+}
+
 io::Task<std::string> Cluster::check_open(engine::Volume& volume, HostIndex host) {
   stage_ = "checks after healing";
   // A full pool holds up a resync until somebody makes room.
@@ -81,6 +92,7 @@ io::Task<std::string> Cluster::check_open(engine::Volume& volume, HostIndex host
       if (!deleted) co_return fmt::format("snapshot deletion: {}", to_string(deleted.error()));
     }
     snapshots_.clear();
+    co_await deletions_done();
   }
   auto healed = co_await volume.healed(kHealMax);
   if (!healed) co_return fmt::format("replicas stay behind: {}", to_string(healed.error()));

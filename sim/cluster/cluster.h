@@ -147,6 +147,7 @@ class Cluster {
   io::Task<void> heal_and_check(bool& done);
   io::Task<void> heal_faults();
   io::Task<std::string> heal_and_open();
+  io::Task<void> deletions_done();
   io::Task<std::string> check_open(engine::Volume& volume, HostIndex host);
   std::string describe_pools();
   io::Task<std::string> final_operations(engine::Volume& volume);
