@@ -14,6 +14,7 @@ bool is_given_up(const api::Volume& volume);
 
 // A takeover has begun and is not let go again: the node may not have opened it yet.
 bool is_being_taken(const api::Volume& volume);
+
 // Another node opens it, which fences the lost one (R3), and lets it go: it is attached nowhere
 // then.
 Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
