@@ -84,20 +84,30 @@ bool Cluster::has_replica(HostIndex host) {
   return false;
 }
 
-// What was lost with the power is back in a replica that was copied to, or made equal to others
-// when the volume was opened.
+// What was lost with the power is back in a replica that was copied to since, or made equal to
+// others when the volume was opened. One that loses its power when all is copied, and only the
+// metadata is waited for, still comes in sync: it leaves when the primary finds out.
 void Cluster::record_changes(const core::VolumeRecord& next) {
   const core::VolumeRecord& before = stored_record();
   if (next.epoch != before.epoch) raised_at_ = loop_.now();
-  for (HostIndex host = 0; host < kHosts; ++host) {
-    bool in_sync = false;
-    for (const core::ReplicaRecord& replica : next.replicas) {
-      if (replica.node == node_of(host)) in_sync = replica.state == core::ReplicaState::kInSync;
-    }
-    bool opened = next.opened != before.opened && lost_[host] < raised_at_;
-    if (!in_sync || opened) lost_[host].reset();
+  for (const core::ReplicaRecord& replica : next.replicas) {
+    if (replica.state != core::ReplicaState::kInSync) continue;
+    std::optional<TimePoint>& lost = lost_[replica.node.value - 1];
+    const bool opened = next.opened != before.opened && lost < raised_at_;
+    const core::ReplicaRecord* was = before.find(replica.index);
+    const bool joins = was == nullptr || was->state != core::ReplicaState::kInSync;
+    if (opened || (joins && lost < resync_began(next.primary, replica.index))) lost.reset();
   }
   check_losses(next);
+}
+
+// The resync by which the primary lets the member in; nothing when none is known.
+std::optional<TimePoint> Cluster::resync_began(NodeId primary, core::MemberIndex member) {
+  Process* serving = process(static_cast<HostIndex>(primary.value - 1));
+  if (serving == nullptr || serving->volume() == nullptr) return std::nullopt;
+  const engine::ResyncProgress resync = serving->volume()->status().resync;
+  if (resync.member != member) return std::nullopt;
+  return resync.started;
 }
 
 // Acknowledged writes may be gone only when every replica in sync has lost what it had not flushed:
