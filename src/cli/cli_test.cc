@@ -101,8 +101,20 @@ TEST_F(CliTest, CreateSendsWhatWasTyped) {
   EXPECT_EQ(sent.pool_class(), "ssd");
 }
 
+TEST_F(CliTest, WhetherAVolumeFollowsIsSaidOnlyWhereItIsAskedFor) {
+  EXPECT_EQ(cleat({"v", "c", "data1", "--follow", "on"}).code, 0);
+  EXPECT_TRUE(cluster_.volumes.create.request.follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--follow", "off"}).code, 0);
+  EXPECT_TRUE(cluster_.volumes.update.request.has_follow());
+  EXPECT_FALSE(cluster_.volumes.update.request.follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--label", "a=1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.update.request.has_follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--follow", "yes"}).code, 2);
+}
+
 TEST_F(CliTest, CreateHasDefaults) {
   EXPECT_EQ(cleat({"volume", "create", "data1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.create.request.follow());
   EXPECT_EQ(cluster_.volumes.create.request.size_bytes(), uint64_t{1} << 30);
   EXPECT_EQ(cluster_.volumes.create.request.ha(), 1u);
   EXPECT_EQ(cleat({"volume", "create", "--size", "10", "data1"}).code, 0);

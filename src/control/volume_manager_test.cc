@@ -343,6 +343,36 @@ TEST_F(VolumeTest, SalvageNeedsThePersonsWordAndNoBetterReplica) {
   EXPECT_EQ(record(id).epoch, stale->value.epoch.next());
 }
 
+TEST_F(VolumeTest, DataIsLocalOnlyWhereAReplicaIsInSync) {
+  VolumeId id = create("data1", 2);
+  const auto where = replica_nodes(id);
+  ASSERT_TRUE(attach("data1", fmt::format("n{}", where[0])));
+  EXPECT_TRUE(inspect("data1").data_local());
+  for (auto state : {core::ReplicaState::kStale, core::ReplicaState::kNew}) {
+    auto changed = records.load(id);
+    changed->value.replicas[0].state = state;
+    ASSERT_TRUE(records.compare_and_store(changed->revision, changed->value));
+    EXPECT_FALSE(inspect("data1").data_local()) << "its replica there can't be read from";
+  }
+  ASSERT_TRUE(detach("data1"));
+  EXPECT_TRUE(inspect("data1").data_local()) << "detached: nowhere to be local to";
+  const uint64_t other = 1 + 2 + 3 - where[0] - where[1];
+  ASSERT_TRUE(attach("data1", fmt::format("n{}", other)));
+  EXPECT_FALSE(inspect("data1").data_local());
+}
+
+TEST_F(VolumeTest, NodesThatAreAllowedAreALimitForEver) {
+  auto in = request("data1", 2);
+  in.add_nodes_allowed("n1");
+  in.add_nodes_allowed("n2");
+  ASSERT_TRUE(volumes.create(in));
+  EXPECT_EQ(inspect("data1").nodes_allowed_size(), 2);
+  v1::HaUpdateRequest more;
+  more.set_volume("data1");
+  more.set_ha(3);
+  EXPECT_EQ(volumes.ha_update(more).error().code, Code::kNoSpace);
+}
+
 TEST_F(VolumeTest, StatusWordsFollowTheReplicas) {
   create("data1", 2);
   ASSERT_TRUE(attach("data1", "n3"));
