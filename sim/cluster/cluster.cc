@@ -10,6 +10,14 @@ constexpr size_t kScratchBytes = 4 * kMiB;
 constexpr uint64_t kClients = 8;
 constexpr size_t kHotBlocksBeyond = 8;  // in what the volume grows to
 
+// The resync by which a primary lets the member in; nothing when none is known.
+std::optional<TimePoint> resync_began(Process* primary, core::MemberIndex member) {
+  if (primary == nullptr || primary->volume() == nullptr) return std::nullopt;
+  const engine::ResyncProgress resync = primary->volume()->status().resync;
+  if (resync.member != member) return std::nullopt;
+  return resync.started;
+}
+
 }  // namespace
 
 RunShape::RunShape(uint64_t seed) {
@@ -90,24 +98,17 @@ bool Cluster::has_replica(HostIndex host) {
 void Cluster::record_changes(const core::VolumeRecord& next) {
   const core::VolumeRecord& before = stored_record();
   if (next.epoch != before.epoch) raised_at_ = loop_.now();
+  Process* primary = nullptr;  // of a detached volume there is none
+  if (next.primary != NodeId{}) primary = process(static_cast<HostIndex>(next.primary.value - 1));
   for (const core::ReplicaRecord& replica : next.replicas) {
     if (replica.state != core::ReplicaState::kInSync) continue;
     std::optional<TimePoint>& lost = lost_[replica.node.value - 1];
     const bool opened = next.opened != before.opened && lost < raised_at_;
     const core::ReplicaRecord* was = before.find(replica.index);
     const bool joins = was == nullptr || was->state != core::ReplicaState::kInSync;
-    if (opened || (joins && lost < resync_began(next.primary, replica.index))) lost.reset();
+    if (opened || (joins && lost < resync_began(primary, replica.index))) lost.reset();
   }
   check_losses(next);
-}
-
-// The resync by which the primary lets the member in; nothing when none is known.
-std::optional<TimePoint> Cluster::resync_began(NodeId primary, core::MemberIndex member) {
-  Process* serving = process(static_cast<HostIndex>(primary.value - 1));
-  if (serving == nullptr || serving->volume() == nullptr) return std::nullopt;
-  const engine::ResyncProgress resync = serving->volume()->status().resync;
-  if (resync.member != member) return std::nullopt;
-  return resync.started;
 }
 
 // Acknowledged writes may be gone only when every replica in sync has lost what it had not flushed:

@@ -72,7 +72,6 @@ class Cluster {
   void kill_node(HostIndex host, bool power, bool lose_cache = false);
   void lose_power(HostIndex host);
   void record_changes(const core::VolumeRecord& next);
-  std::optional<TimePoint> resync_began(NodeId primary, core::MemberIndex member);
   void check_losses(const core::VolumeRecord& record);
   io::Task<void> restart_node(HostIndex host, Duration away);
   io::Task<void> bury(std::unique_ptr<Process> process);

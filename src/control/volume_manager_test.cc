@@ -101,7 +101,7 @@ TEST_F(VolumeTest, ListFilters) {
   EXPECT_EQ(volumes.list(list)->volumes(0).snapshot_of(), "a");
 }
 
-TEST_F(VolumeTest, ListOfTenThousandIsQuick) {
+TEST_F(VolumeTest, ListOfTenThousandReadsRangesOnly) {
   for (uint64_t i = 1; i <= 10'000; ++i) {
     meta::VolumeSpec spec;
     spec.set_id(i);
@@ -117,12 +117,8 @@ TEST_F(VolumeTest, ListOfTenThousandIsQuick) {
                                  .put(keys.record(r.id), encode_record(r))));
   }
   const uint64_t operations = store.operations();
-  const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(volumes.list({})->volumes_size(), 10'000);
-  const auto took = std::chrono::steady_clock::now() - begin;
   EXPECT_LE(store.operations() - operations, 8U) << "a handful of range reads, no read per volume";
-  RecordProperty("list_ms", static_cast<int>(took / 1ms));
-  EXPECT_LT(took, 2s) << "generous: the figure itself is measured by the bench";
 }
 
 TEST_F(VolumeTest, DeleteRefusesWhatIsInUse) {
