@@ -77,11 +77,8 @@ io::Task<void> Cluster::do_write(engine::Volume& volume, size_t first, size_t co
   if (!written) co_return;
   ++result_.acknowledged;
   for (size_t i = 0; i < count; ++i) {
-    history_.block(first + i).end_write(ids[i], loop_.now());
+    history_.block(first + i).end_write(ids[i], loop_.now(), fua);
     note_operation("wrote", first + i, value_of(data.data() + i * kBlockSize), volume);
-  }
-  if (fua) {
-    for (size_t i = 0; i < count; ++i) history_.block(first + i).make_durable(ids[i]);
   }
 }
 
@@ -100,7 +97,7 @@ io::Task<void> Cluster::do_zero(engine::Volume& volume, size_t first, size_t cou
   ++result_.acknowledged;
   ++fault_counts_["zeroing"];
   for (size_t i = 0; i < count; ++i) {
-    history_.block(first + i).end_write(ids[i], loop_.now());
+    history_.block(first + i).end_write(ids[i], loop_.now(), false);
     note_operation("zeroed", first + i, 0, volume);
   }
 }

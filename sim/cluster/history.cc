@@ -47,18 +47,13 @@ BlockHistory::WriteId BlockHistory::begin_write(Value value, TimePoint now) {
   return last_id_;
 }
 
-void BlockHistory::end_write(WriteId id, TimePoint now) {
+void BlockHistory::end_write(WriteId id, TimePoint now, bool durable) {
   for (Segment& segment : segments_) {
     for (Write& write : segment.writes) {
-      if (write.id != id) continue;
+      if (write.id != id || (write.begun < segment.begun && !durable)) continue;
       write.ended = now;
+      write.durable = durable;
     }
-  }
-}
-
-void BlockHistory::make_durable(WriteId id) {
-  for (Write& write : segments_.back().writes) {
-    if (write.id == id) write.durable = true;
   }
 }
 

@@ -11,7 +11,8 @@
 //
 // Power loss: begin_segment() closes the books. What the next segment starts from must be a value
 // that was not overwritten by a write that was flushed before. A write without an answer goes over
-// into it. A restored snapshot begins a segment, too: with what it held.
+// into it and stays one: its answer may have been on the way when the replica lost its power. A
+// restored snapshot begins a segment, too: with what it held.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,7 @@ class BlockHistory {
  public:
   using WriteId = uint64_t;
   WriteId begin_write(Value value, TimePoint now);
-  void end_write(WriteId id, TimePoint now);
-  void make_durable(WriteId id);
+  void end_write(WriteId id, TimePoint now, bool durable);
   void end_read(Value value, TimePoint begun, TimePoint now);
   // Everything that was acknowledged before `begun` is durable.
   void flushed(TimePoint begun);
