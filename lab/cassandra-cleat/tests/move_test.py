@@ -110,7 +110,14 @@ def timeline_of(steps: dict[str, str], **seconds: float) -> Timeline:
 
 class Reports(unittest.TestCase):
     def setUp(self) -> None:
-        self.options = Options("cordon", 1, 256, recovery.KINDS, Path("out"), 2, None)
+        self.options = Options(
+            how="cordon",
+            copies=1,
+            out=Path("out"),
+            interval=2,
+            ballast_mib=256,
+            compare=recovery.KINDS,
+        )
         self.timeline = timeline_of(STEPS, loss=0, cql_ready=20, hints_delivered=40)
         others = [
             recovery.Recovery(kind, timeline_of(RECOVERY_STEPS, **times), 256.0, 0, 0)
