@@ -27,6 +27,10 @@ def passed(findings: Findings) -> bool:
     return findings.ballast_wrong == 0 and all(recovery.passed() for recovery in recoveries)
 
 
+def not_seen(recoveries: list[Recovery]) -> list[str]:
+    return [f"{each.kind}: {step}" for each in recoveries for step in each.steps_not_seen()]
+
+
 def ways_back(timeline: Timeline, findings: Findings) -> list[dict[str, Any]]:
     """The failover and what it is compared with: seconds from the loss to each stage."""
     rows = [way_back(DRILL, timeline, "hints_delivered")]
@@ -79,6 +83,7 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
     return {
         **data,
         "passed": data["passed"] and passed(findings),
+        "steps_not_seen": data["steps_not_seen"] + not_seen(findings.recoveries),
         "ballast_mib": options.ballast_mib,
         "ballast_wrong": findings.ballast_wrong,
         "ways_back": ways,
