@@ -25,8 +25,8 @@ class Mount:
 
 
 def parse_wait(text: str) -> Mount:
-    """What WAIT printed: a line of mountinfo has the mount point in front of a dash, .../CSI/VOLUME/
-    mount, and the device behind it."""
+    """What WAIT printed. A line of mountinfo has the mount point in front of a dash, and in that
+    CSI/VOLUME/mount; and the device behind the dash."""
     at, line = text.strip().splitlines()[-2:]
     point, device = line.split()[4], line.split(" - ", 1)[1].split()[1]
     volume = point.partition(f"/{CSI}/")[2].split("/")[0]

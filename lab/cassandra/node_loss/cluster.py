@@ -49,8 +49,8 @@ class Volumes:
             raise DrillError(f"cleat host attach {name} on {node} printed no device: {out!r}")
         return device
 
-    def mount(self, node: str, name: str, directory: str) -> None:
-        self._cleat(node, "host", "mount", name, directory)
+    def mount(self, node: str, name: str, directory: str, options: str) -> None:
+        self._cleat(node, "host", "mount", name, directory, "--options", options)
 
     def unmount(self, node: str, name: str, directory: str) -> None:
         self._cleat(node, "host", "unmount", name, directory)

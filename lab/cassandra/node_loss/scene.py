@@ -18,6 +18,8 @@ from .cluster import Cluster, Volumes
 SURVIVOR_VOLUME, MOVED_VOLUME = "cassandra-data-0", "cassandra-data-1"
 REPLICAS = {SURVIVOR_VOLUME: (SURVIVOR, TAKEOVER), MOVED_VOLUME: (LOST, TAKEOVER)}
 VOLUME_GIB = 10
+# Why not to delay the allocation of blocks: see README.md.
+MOUNT_OPTIONS = {"ext4": "nodelalloc", "xfs": "rw"}
 DATA = "/run/cassandra_data"  # /run is the node's own; the rest of / is the machine's
 
 START_SECONDS = 300
@@ -79,7 +81,7 @@ class Scene:
 
     def mount(self, volume: str, node: str) -> None:
         self.cluster.run(node, ["mkdir", "-p", DATA])
-        self.volumes.mount(node, volume, DATA)
+        self.volumes.mount(node, volume, DATA, MOUNT_OPTIONS[self._options.fs])
         self._mounted[volume] = node
 
     def lose(self) -> None:
