@@ -127,8 +127,7 @@ run_controllers() {
     --cluster-signing-cert-file "$PKI/ca.crt" --cluster-signing-key-file "$PKI/ca.key" \
     --cluster-cidr "$POD_NETWORK.0.0/16" --allocate-node-cidrs=false \
     --leader-elect=false --node-monitor-period=2s --node-monitor-grace-period=16s
-  supervise kube-scheduler kube-scheduler \
-    --kubeconfig "$PKI/kube-scheduler.kubeconfig" --leader-elect=false
+  supervise kube-scheduler kube-scheduler --config "$DIR/kube-scheduler.yaml"
 }
 
 run_node_daemons() {

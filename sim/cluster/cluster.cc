@@ -10,6 +10,14 @@ constexpr size_t kScratchBytes = 4 * kMiB;
 constexpr uint64_t kClients = 8;
 constexpr size_t kHotBlocksBeyond = 8;  // in what the volume grows to
 
+// The resync by which a primary lets the member in; nothing when none is known.
+std::optional<TimePoint> resync_began(Process* primary, core::MemberIndex member) {
+  if (primary == nullptr || primary->volume() == nullptr) return std::nullopt;
+  const engine::ResyncProgress resync = primary->volume()->status().resync;
+  if (resync.member != member) return std::nullopt;
+  return resync.started;
+}
+
 }  // namespace
 
 RunShape::RunShape(uint64_t seed) {
@@ -84,18 +92,21 @@ bool Cluster::has_replica(HostIndex host) {
   return false;
 }
 
-// What was lost with the power is back in a replica that was copied to, or made equal to others
-// when the volume was opened.
+// What was lost with the power is back in a replica that was copied to since, or made equal to
+// others when the volume was opened. One that loses its power when all is copied, and only the
+// metadata is waited for, still comes in sync: it leaves when the primary finds out.
 void Cluster::record_changes(const core::VolumeRecord& next) {
   const core::VolumeRecord& before = stored_record();
   if (next.epoch != before.epoch) raised_at_ = loop_.now();
-  for (HostIndex host = 0; host < kHosts; ++host) {
-    bool in_sync = false;
-    for (const core::ReplicaRecord& replica : next.replicas) {
-      if (replica.node == node_of(host)) in_sync = replica.state == core::ReplicaState::kInSync;
-    }
-    bool opened = next.opened != before.opened && lost_[host] < raised_at_;
-    if (!in_sync || opened) lost_[host].reset();
+  Process* primary = nullptr;  // of a detached volume there is none
+  if (next.primary != NodeId{}) primary = process(static_cast<HostIndex>(next.primary.value - 1));
+  for (const core::ReplicaRecord& replica : next.replicas) {
+    if (replica.state != core::ReplicaState::kInSync) continue;
+    std::optional<TimePoint>& lost = lost_[replica.node.value - 1];
+    const bool opened = next.opened != before.opened && lost < raised_at_;
+    const core::ReplicaRecord* was = before.find(replica.index);
+    const bool joins = was == nullptr || was->state != core::ReplicaState::kInSync;
+    if (opened || (joins && lost < resync_began(primary, replica.index))) lost.reset();
   }
   check_losses(next);
 }

@@ -101,8 +101,20 @@ TEST_F(CliTest, CreateSendsWhatWasTyped) {
   EXPECT_EQ(sent.pool_class(), "ssd");
 }
 
+TEST_F(CliTest, WhetherAVolumeFollowsIsSaidOnlyWhereItIsAskedFor) {
+  EXPECT_EQ(cleat({"v", "c", "data1", "--follow", "on"}).code, 0);
+  EXPECT_TRUE(cluster_.volumes.create.request.follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--follow", "off"}).code, 0);
+  EXPECT_TRUE(cluster_.volumes.update.request.has_follow());
+  EXPECT_FALSE(cluster_.volumes.update.request.follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--label", "a=1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.update.request.has_follow());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--follow", "yes"}).code, 2);
+}
+
 TEST_F(CliTest, CreateHasDefaults) {
   EXPECT_EQ(cleat({"volume", "create", "data1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.create.request.follow());
   EXPECT_EQ(cluster_.volumes.create.request.size_bytes(), uint64_t{1} << 30);
   EXPECT_EQ(cluster_.volumes.create.request.ha(), 1u);
   EXPECT_EQ(cleat({"volume", "create", "--size", "10", "data1"}).code, 0);
@@ -298,6 +310,7 @@ TEST_F(CliTest, EveryVerbReachesItsCall) {
       {{"v", "salvage", "a", "--accept-data-loss"}, &c.volumes.salvage.count},
       {{"v", "snapshot", "create", "a"}, &c.volumes.snapshot_create.count},
       {{"v", "s", "group", "a", "b"}, &c.volumes.snapshot_group.count},
+      {{"v", "s", "create", "a", "-g", "k=v"}, &c.volumes.snapshot_group.count},
       {{"v", "s", "l"}, &c.volumes.snapshot_list.count},
       {{"v", "s", "d", "s1"}, &c.volumes.snapshot_delete.count},
       {{"host", "detach", "a"}, &c.hosts.detach.count},
@@ -354,6 +367,8 @@ TEST_F(CliTest, BadLinesExitTwoWithOneLine) {
       {{"v", "c", "a", "--label", "nokey"}, "'nokey' is not a label"},
       {{"v", "c", "a", "--nodes", "a/b"}, "'a/b' is not a name"},
       {{"v", "i", "a b"}, "is not a name"},
+      {{"v", "s", "create"}, "name a volume, or several by --group"},
+      {{"v", "s", "create", "a", "--hook-timeout", "0"}, "not in range 1 to 3600"},
       {{"v", "resize", "a"}, "--size is required"},
       {{"v", "update", "a"}, "nothing to update"},
       {{"v", "ha-update", "a"}, "no HA level is given"},

@@ -115,6 +115,20 @@ api::Volume resyncing_volume() {
   return volume;
 }
 
+TEST(VolumeInspect, SaysHowAVolumeFollows) {
+  auto volume = sample_volume("1", "data1");
+  auto printed = [&] {
+    std::ostringstream out;
+    print_volume(out, volume, nullptr);
+    return out.str();
+  };
+  EXPECT_EQ(printed().find("Follow"), std::string::npos);
+  volume.set_follow(true);
+  EXPECT_NE(printed().find("\tFollow               : on\n"), std::string::npos) << printed();
+  volume.set_following("copying to node3");
+  EXPECT_NE(printed().find("\tFollow               : on: copying to node3\n"), std::string::npos);
+}
+
 TEST(VolumeInspect, PrintsLikePxctl) {
   api::VolumeStatsResponse stats;
   stats.set_reads(12);

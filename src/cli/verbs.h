@@ -59,6 +59,12 @@ inline constexpr const char* kSize = "SIZE";
 inline constexpr const char* kLabel = "KEY=VALUE";
 inline constexpr const char* kPath = "PATH";
 
+// Of volumes that follow.
+inline constexpr const char* kOn = "on";
+inline constexpr const char* kOff = "off";
+inline constexpr const char* kFollowHelp =
+    "Its data follows: where it stays attached without a replica, one is made and another goes";
+
 // An option or (without dashes) a positional argument whose text is checked by its kind above.
 CLI::Option* add_text(CLI::App* verb, const std::string& names, std::string& field,
                       const char* kind, const std::string& description);

@@ -141,6 +141,9 @@ void print_volume(std::ostream& out, const api::Volume& volume,
   fields.add("Shared", yes_no(volume.shared()));
   fields.add("Encrypted", yes_no(volume.encrypted()));
   fields.add("Scale", fmt::format("{}", volume.scale()));
+  if (volume.follow()) {
+    fields.add("Follow", volume.following().empty() ? "on" : "on: " + volume.following());
+  }
   fields.add("Status", word(volume.status()));
   print_attachment(fields, volume);
   fields.add("Epoch", fmt::format("{}", volume.epoch()));

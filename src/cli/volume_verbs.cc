@@ -22,6 +22,7 @@ struct CreateArguments {
   std::string pool_class;
   std::string io_priority;
   std::string io_profile;
+  std::string follow = kOff;
   uint32_t scale = 1;
   bool shared = false;
   bool encrypted = false;
@@ -37,6 +38,7 @@ api::CreateVolumeRequest create_request(const CreateArguments& arguments) {
   request.set_encrypted(arguments.encrypted);
   request.set_scale(arguments.scale);
   request.set_pool_class(arguments.pool_class);
+  request.set_follow(arguments.follow == kOn);
   request.set_io_priority(io_priority_of(arguments.io_priority));
   request.set_io_profile(io_profile_of(arguments.io_profile));
   for (const auto& node : arguments.nodes) request.add_nodes(node);
@@ -153,6 +155,7 @@ void add_create(CLI::App& volume, Action& chosen) {
              "I/O priority: shown, no effect yet");
   add_choice(verb, "--io-profile,--io_profile", arguments->io_profile,
              {"auto", "sequential", "random", "db"}, "What its I/O is like: shown, no effect yet");
+  add_choice(verb, "--follow", arguments->follow, {kOn, kOff}, kFollowHelp)->capture_default_str();
   verb->add_option("--scale", arguments->scale,
                    "Volumes to be made of it on demand: shown, no effect yet")
       ->type_name("N")

@@ -133,7 +133,8 @@ Outcome<> serve_volumes(const Request& request, NodePorts ports) {
     case Request::kRemoveMember:
       return ports.volumes.remove_replica(
           VolumeId{request.remove_member().volume()},
-          static_cast<core::MemberIndex>(request.remove_member().member()));
+          static_cast<core::MemberIndex>(request.remove_member().member()),
+          request.remove_member().in_sync_left_min());
     default: return failure(Code::kUnsupported, "this version of cleatd doesn't know the request");
   }
 }

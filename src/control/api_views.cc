@@ -108,6 +108,8 @@ api::Volume to_api(const VolumeView& volume, const Topology& topology) {
   out.set_created_unix_ms(static_cast<int64_t>(spec.created_unix_ms()));
   out.set_last_attached_unix_ms(static_cast<int64_t>(spec.attached_unix_ms()));
   out.set_clean(volume.record.clean);
+  out.set_follow(spec.follow());
+  for (uint64_t node : spec.allowed_nodes()) out.add_nodes_allowed(topology.name(NodeId{node}));
   for (uint64_t node : spec.hint_nodes()) out.add_nodes_hint(topology.name(NodeId{node}));
   if (spec.fs_to_grow()) {
     out.set_fs_growth(fmt::format(

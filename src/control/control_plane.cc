@@ -122,6 +122,7 @@ struct Serving {
   ClusterManager cluster;
   Reconciler reconciler;
   ApiServer api;
+  SchedulerExtender scheduler;
   HttpServer http;
 };
 
@@ -163,7 +164,9 @@ Serving::Serving(const ControlContext& shared, NodePorts ports, const NodeIdenti
            .address = options.address,
            .port = options.control_port,
            .token = control_token(options.secret)}),
+      scheduler(context),
       http({cluster, nodes, pools, volumes, snapshots, groups, hosts, alerts, {}}, ports.inspect,
+           scheduler,
            {.address = options.address,
             .port = options.http_port,
             .token = control_token(options.secret)}) {}

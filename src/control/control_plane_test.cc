@@ -8,6 +8,7 @@
 #include "api/control.grpc.pb.h"
 #include "control/api_server.h"
 #include "control/grpc_channel.h"
+#include "control/scheduler_extender.h"
 #include "control/status_codes.h"
 #include "control/testing/fake_node.h"
 #include "control/testing/test_etcd.h"
@@ -165,6 +166,29 @@ TEST_F(ControlPlaneTest, HttpServesHealthMetricsAndJson) {
   EXPECT_NE(volumes->body.find("\"name\":\"data1\""), std::string::npos) << volumes->body;
   EXPECT_EQ(client.Get("/v1/volumes/nope", token)->status, 404);
   EXPECT_EQ(client.Get("/v1/volumes/data1", token)->status, 200);
+}
+
+TEST_F(ControlPlaneTest, HttpAnswersASchedulerWithoutAToken) {
+  start_both();
+  httplib::Client client("127.0.0.1", http_port);
+  const std::string question =
+      R"({"Pod": {"metadata": {"name": "p", "namespace": "d"}}, "NodeNames": ["n1", "x"]})";
+  auto filtered = client.Post("/scheduler/filter", question, "application/json");
+  ASSERT_TRUE(filtered);
+  EXPECT_EQ(filtered->status, 200);
+  EXPECT_NE(filtered->body.find(R"("NodeNames":["n1","x"])"), std::string::npos) << filtered->body;
+  auto scored = client.Post("/scheduler/prioritize", question, "application/json");
+  ASSERT_TRUE(scored);
+  EXPECT_EQ(scored->body, R"([{"Host":"n1","Score":0},{"Host":"x","Score":0}])");
+  auto refused = client.Post("/scheduler/filter", "{}", "application/json");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_NE(refused->body.find("it has no Pod"), std::string::npos) << refused->body;
+  auto large = client.Post("/scheduler/filter",
+                           std::string(SchedulerExtender::kBodyBytesMax + 1, ' '), "text/plain");
+  ASSERT_TRUE(large);
+  EXPECT_EQ(large->status, 400);
+  EXPECT_NE(large->body.find("nodeCacheCapable"), std::string::npos) << large->body;
 }
 
 TEST_F(ControlPlaneTest, ARestartedNodeIsTheSameNode) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "control/api_views.h"
+#include "control/volume_ops.h"
 #include "control/volume_plan.h"
 
 namespace cleat::control {
@@ -28,7 +29,12 @@ std::string duration_words(uint64_t ms) {
 class Finder {
  public:
   Finder(const ControlContext& context, const ClusterView& view, const Runtimes& runtimes)
-      : context_(context), view_(view), runtimes_(runtimes), now_(context.now_unix_ms()) {}
+      : context_(context),
+        ops_(context),
+        view_(view),
+        runtimes_(runtimes),
+        now_(context.now_unix_ms()),
+        planner_(view, context.limits, now_) {}
 
   std::vector<v1::Finding> run() {
     for (const auto& [id, node] : view_.topology.nodes) node_finding(node);
@@ -145,6 +151,22 @@ class Finder {
     return "Resync is going on";
   }
 
+  // No trouble, but work: the volume is served as well as before.
+  void follow_finding(const VolumeView& volume) {
+    FollowPlan plan = ops_.plan_follow(volume, view_.topology, planner_);
+    if (plan.step == FollowPlan::Step::kNothing) return;
+    const std::string node = view_.topology.name(volume.record.primary);
+    auto& out = add(v1::HEALTH_OK, fmt::format("Volume {} follows to {}", volume.spec.name(), node),
+                    "it is attached there", std::move(plan.words));
+    out.set_volume(volume.spec.name());
+    auto runtime = runtimes_.find(volume.id());
+    if (runtime == runtimes_.end()) return;
+    for (const auto& resync : runtime->second.resyncs) {
+      if (resync.node != volume.record.primary) continue;
+      *out.mutable_resync() = to_api(resync, volume.spec.name(), view_.topology);
+    }
+  }
+
   void volume_finding(const VolumeView& volume) {
     if (volume.spec.state() != meta::VolumeSpec::UP) return;
     const std::string& name = volume.spec.name();
@@ -175,6 +197,7 @@ class Finder {
       return;
     }
     const uint32_t usable = usable_count(volume, view_.topology);
+    follow_finding(volume);
     if (usable >= volume.spec.ha_level()) return;
     std::string doing = doing_words(volume);
     const ResyncInfo* resync = nullptr;
@@ -191,9 +214,11 @@ class Finder {
   }
 
   const ControlContext& context_;
+  VolumeOps ops_;
   const ClusterView& view_;
   const Runtimes& runtimes_;
   uint64_t now_;
+  FollowPlanner planner_;
   std::vector<v1::Finding> out_;
 };
 

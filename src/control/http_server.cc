@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "common/units.h"
 #include "control/api_server.h"
 #include "control/metrics.h"
 #include "control/status_codes.h"
@@ -46,11 +47,28 @@ void respond(const Outcome<Message>& result, httplib::Response& response) {
   response.set_content(to_json(*result), "application/json");
 }
 
+// The body as far as it is within the limit, whatever length the client says.
+Outcome<std::string> read_body(const httplib::ContentReader& reader, size_t bytes_max) {
+  std::string body;
+  const bool read = reader([&](const char* data, size_t size) {
+    if (body.size() + size > bytes_max) return false;
+    body.append(data, size);
+    return true;
+  });
+  if (read) return body;
+  return failure(Code::kInvalidArgument,
+                 "the request can't be read, or is larger than {}: let the scheduler send names "
+                 "of nodes alone (nodeCacheCapable: true)",
+                 format_size(bytes_max));
+}
+
 }  // namespace
 
-HttpServer::HttpServer(Services services, InspectPort& inspect, HttpServerOptions options)
+HttpServer::HttpServer(Services services, InspectPort& inspect, SchedulerExtender& scheduler,
+                       HttpServerOptions options)
     : services_(std::move(services)),
       inspect_(inspect),
+      scheduler_(scheduler),
       options_(std::move(options)),
       server_(std::make_unique<httplib::Server>()) {
   server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
@@ -59,6 +77,7 @@ HttpServer::HttpServer(Services services, InspectPort& inspect, HttpServerOption
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   });
   add_routes();
+  add_scheduler_routes();
 }
 
 HttpServer::~HttpServer() { stop(); }
@@ -105,6 +124,25 @@ void HttpServer::add_routes() {
     inspect.set_volume(request.matches[1].str());
     respond(services_.volumes.inspect(inspect), response);
   });
+}
+
+void HttpServer::add_scheduler_routes() {
+  using Verb = Outcome<std::string> (SchedulerExtender::*)(const std::string&);
+  auto add = [this](const char* path, Verb verb) {
+    server_->Post(path, [this, verb](const httplib::Request& request, httplib::Response& response,
+                                     const httplib::ContentReader& reader) {
+      if (request.is_multipart_form_data()) {
+        return fail_with({Code::kInvalidArgument, "the body must be JSON, not a form"}, response);
+      }
+      auto body = read_body(reader, SchedulerExtender::kBodyBytesMax);
+      if (!body) return fail_with(body.error(), response);
+      auto answer = (scheduler_.*verb)(*body);
+      if (!answer) return fail_with(answer.error(), response);
+      response.set_content(*answer, "application/json");
+    });
+  };
+  add("/scheduler/filter", &SchedulerExtender::filter);
+  add("/scheduler/prioritize", &SchedulerExtender::prioritize);
 }
 
 Outcome<> HttpServer::start() {

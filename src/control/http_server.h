@@ -1,6 +1,7 @@
-// HTTP on port 9472: /healthz and /metrics (Prometheus text) for anyone, and the JSON of the
-// control API's answers under /v1/ with the cluster's token: status, volumes, volumes/NAME,
-// snapshots, nodes, pools, alerts.
+// HTTP on port 9472: /healthz, /metrics (Prometheus text) and, for kube-scheduler, which knows no
+// token, /scheduler/filter and /scheduler/prioritize for anyone; the JSON of the control API's
+// answers under /v1/ with the cluster's token: status, volumes, volumes/NAME, snapshots, nodes,
+// pools, alerts.
 //
 // Threading: its own threads; start() and stop() by one thread.
 #pragma once
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "control/node_port.h"
+#include "control/scheduler_extender.h"
 #include "control/services.h"
 
 namespace httplib {
@@ -27,7 +29,8 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-  HttpServer(Services services, InspectPort& inspect, HttpServerOptions options);
+  HttpServer(Services services, InspectPort& inspect, SchedulerExtender& scheduler,
+             HttpServerOptions options);
   ~HttpServer();
   Outcome<> start();  // kIoError: the port is taken
   void stop();
@@ -35,8 +38,10 @@ class HttpServer {
 
  private:
   void add_routes();
+  void add_scheduler_routes();
   Services services_;
   InspectPort& inspect_;
+  SchedulerExtender& scheduler_;
   HttpServerOptions options_;
   std::unique_ptr<httplib::Server> server_;
   int port_ = 0;

@@ -83,9 +83,11 @@ class VolumePort {
   // starts its rebuild; a detached volume stays open without a frontend as in heal(). Returns at
   // once.
   virtual Outcome<> add_replica(VolumeId volume, const core::ReplicaRecord& replica) = 0;
-  // Takes a member out of the record (R2 when in sync). kConflict: it is the last one in sync.
-  // Success when there is none. Control deletes the replica itself afterwards.
-  virtual Outcome<> remove_replica(VolumeId volume, core::MemberIndex member) = 0;
+  // Takes a member out of the record (R2 when in sync). kConflict: fewer than `in_sync_left_min`,
+  // or none, would be left in sync. Success when there is no such member. Control deletes the
+  // replica itself afterwards.
+  virtual Outcome<> remove_replica(VolumeId volume, core::MemberIndex member,
+                                   uint32_t in_sync_left_min) = 0;
 };
 
 // Writes of an attached volume, held so that several volumes can be frozen at one point in time.

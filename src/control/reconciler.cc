@@ -4,8 +4,8 @@
 
 #include "common/log.h"
 #include "control/findings.h"
+#include "control/record_codec.h"
 #include "control/typed_store.h"
-#include "control/volume_plan.h"
 
 namespace cleat::control {
 namespace {
@@ -46,9 +46,10 @@ Outcome<> Reconciler::run_once() {
   if (!election_.holds()) return {};
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
   note_offline_nodes(view);
+  FollowPlanner planner(view, context_.limits, context_.now_unix_ms());
   for (const auto& [id, volume] : view.volumes) {
     if (!election_.holds()) return {};
-    step(volume, view);
+    step(volume, view, planner);
     finish_snapshots(volume);
   }
   finish_tombstones();
@@ -75,14 +76,15 @@ void Reconciler::note_offline_nodes(const ClusterView& view) {
   }
 }
 
-void Reconciler::step(const VolumeView& volume, const ClusterView& view) {
-  auto done = act(volume, view);
+void Reconciler::step(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner) {
+  auto done = act(volume, view, planner);
   if (!done && done.error().code != Code::kConflict) {
     LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), done.error().message);
   }
 }
 
-Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view) {
+Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view,
+                          FollowPlanner& planner) {
   const auto half_done_ms = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(context_.limits.half_done_after)
           .count());
@@ -91,30 +93,58 @@ Outcome<> Reconciler::act(const VolumeView& volume, const ClusterView& view) {
     LOG_INFO("volume {}: its creation did not end; it is undone", volume.spec.name());
     return ops_.erase_volume(volume);
   }
-  VolumePlan plan = plan_volume(volume, view.topology, context_.limits, context_.now_unix_ms());
+  VolumePlan plan = plan_volume(volume, view.topology, context_.limits, context_.now_unix_ms(),
+                                nodes_of_its_group(volume, view));
   switch (plan.step) {
-    case VolumePlan::Step::kNothing: return {};
+    case VolumePlan::Step::kNothing: return follow(volume, view, planner);
     case VolumePlan::Step::kAddReplica: {
       OUTCOME_ASSIGN(core::PlacementChoice place, ops_.find_place(volume, view));
       LOG_INFO("volume {}: a new replica goes to {}", volume.spec.name(),
                view.topology.name(place.node));
       return ops_.add_replica(volume, view.topology, place);
     }
-    case VolumePlan::Step::kRemoveReplica:
-      LOG_INFO("volume {}: replica {} is removed", volume.spec.name(), plan.member);
-      return ops_.remove_replica(volume, view.topology, plan.member);
+    case VolumePlan::Step::kRemoveReplica: return let_go(volume, view, plan);
     case VolumePlan::Step::kHeal: {
       OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, view.topology));
       return serving->ports().attach.heal(volume.id());
     }
-    case VolumePlan::Step::kFinishPending: return finish_pending(volume, plan.member);
+    case VolumePlan::Step::kFinishPending:
+      return finish_pending(volume, view.topology, plan.member);
   }
   return {};
 }
 
-Outcome<> Reconciler::finish_pending(const VolumeView& volume, core::MemberIndex member) {
+// Not by a reading that is old: the volume may be attached elsewhere, or less in sync, by now.
+Outcome<> Reconciler::let_go(const VolumeView& volume, const ClusterView& view,
+                             const VolumePlan& plan) {
+  OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
+  const VolumePlan again = plan_volume(now, view.topology, context_.limits, context_.now_unix_ms(),
+                                       nodes_of_its_group(now, view));
+  if (again != plan) return {};
+  LOG_INFO("volume {}: replica {} is removed", now.spec.name(), plan.member);
+  return ops_.remove_replica(now, view.topology, plan.member, now.spec.ha_level());
+}
+
+Outcome<> Reconciler::follow(const VolumeView& volume, const ClusterView& view,
+                             FollowPlanner& planner) {
+  const FollowPlan plan = ops_.plan_follow(volume, view.topology, planner);
+  if (plan.step != FollowPlan::Step::kAddReplica) return {};
+  LOG_INFO("volume {}: it follows to {}, where it is attached: a replica is made there",
+           volume.spec.name(), view.topology.name(plan.place.node));
+  planner.started(plan.place.node);
+  return ops_.add_replica(volume, view.topology, plan.place);
+}
+
+// Taken back; but where the volume is open no replica can be removed, so there it is brought to its
+// end.
+Outcome<> Reconciler::finish_pending(const VolumeView& volume, const Topology& topology,
+                                     core::MemberIndex member) {
   for (const auto& pending : volume.spec.pending()) {
     if (pending.index() != member || volume.record.find(member) != nullptr) continue;
+    if (NodeId{pending.node()} == volume.record.primary) {
+      OUTCOME_ASSIGN(core::ReplicaRecord replica, from_proto(pending));
+      return ops_.make_pending(volume, topology, replica);
+    }
     OUTCOME_ASSIGN(auto node, context_.nodes.node(NodeId{pending.node()}));
     OUTCOME_TRY(node->ports().replicas.remove(volume.id(), PoolId{pending.pool()}));
   }

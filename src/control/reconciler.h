@@ -12,6 +12,7 @@
 #include "control/election.h"
 #include "control/snapshot_manager.h"
 #include "control/volume_manager.h"
+#include "control/volume_plan.h"
 
 namespace cleat::control {
 
@@ -36,9 +37,12 @@ class Reconciler {
 
  private:
   void note_offline_nodes(const ClusterView& view);
-  void step(const VolumeView& volume, const ClusterView& view);
-  Outcome<> act(const VolumeView& volume, const ClusterView& view);
-  Outcome<> finish_pending(const VolumeView& volume, core::MemberIndex member);
+  void step(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
+  Outcome<> act(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
+  Outcome<> let_go(const VolumeView& volume, const ClusterView& view, const VolumePlan& plan);
+  Outcome<> follow(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
+  Outcome<> finish_pending(const VolumeView& volume, const Topology& topology,
+                           core::MemberIndex member);
   void finish_snapshots(const VolumeView& volume);
   void finish_tombstones();
   void retire_nodes(const ClusterView& view);

@@ -1,5 +1,6 @@
 #include "control/reconciler.h"
 
+#include "control/findings.h"
 #include "control/testing/fake_cluster.h"
 
 namespace cleat::control {
@@ -87,6 +88,163 @@ TEST_F(ReconcilerTest, DecommissionIsRefusedWithoutAnotherPlace) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kBusy);
   EXPECT_NE(refused.error().message.find("data1"), std::string::npos);
+}
+
+// data1 follows, has its replicas on nodes 1 and 2, and is attached on node 3.
+class FollowTest : public FakeCluster {
+ protected:
+  FollowTest() {
+    auto in = request("data1", 2);
+    in.set_follow(true);
+    in.add_nodes("n1");
+    in.add_nodes("n2");
+    auto made = volumes.create(in);
+    EXPECT_TRUE(made) << made.error().message;
+    id = VolumeId{*Keys::id_of(made->id())};
+    EXPECT_TRUE(attach("data1", "n3"));
+  }
+  void pass(Reconciler& by) { ASSERT_TRUE(by.run_once()); }
+  void pass() { pass(reconciler); }
+  void set_state(uint64_t node, core::ReplicaState to) {
+    auto now = records.load(id);
+    for (auto& replica : now->value.replicas) {
+      if (replica.node.value == node) replica.state = to;
+    }
+    ASSERT_TRUE(records.compare_and_store(now->revision, now->value));
+  }
+  std::string finding() {
+    auto view = ClusterView::load(context);
+    for (const auto& each : find_problems(context, *view, {})) {
+      if (each.what() == "Volume data1 follows to n3") return each.doing();
+    }
+    return "none";
+  }
+  VolumeId id;
+};
+
+TEST_F(FollowTest, ItsDataComesAndARemoteReplicaGoes) {
+  pass();
+  EXPECT_FALSE(has_replica_on(id, 3)) << "it may be gone in a moment";
+  EXPECT_NE(finding().find("in 30 s"), std::string::npos) << finding();
+  pass_time(31);
+  pass();
+  ASSERT_TRUE(has_replica_on(id, 3));
+  EXPECT_EQ(finding(), "copying to n3");
+  EXPECT_EQ(inspect("data1").following(), "copying to n3");
+  pass();
+  EXPECT_EQ(replica_nodes(id).size(), 3U) << "nothing goes before the copy is in sync";
+  fakes[NodeId{3}]->finish_resync(id);
+  EXPECT_NE(finding().find("one of the other replicas goes"), std::string::npos) << finding();
+  pass();
+  EXPECT_EQ(replica_nodes(id).size(), 2U);
+  EXPECT_TRUE(has_replica_on(id, 3));
+  EXPECT_TRUE(inspect("data1").data_local());
+  EXPECT_EQ(finding(), "none");
+  EXPECT_EQ(alerts.list({})->alerts_size(), 0) << "it is no trouble";
+  pass_time(600);
+  pass();
+  EXPECT_EQ(replica_nodes(id).size(), 2U) << "and that is the end of it";
+}
+
+TEST_F(FollowTest, OneThatMovesAllTheTimeIsNotFollowed) {
+  for (int i = 0; i < 5; ++i) {
+    pass_time(20);
+    pass();
+    ASSERT_TRUE(detach("data1"));
+    ASSERT_TRUE(attach("data1", i % 2 == 0 ? "n1" : "n3"));
+  }
+  pass();
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 2}));
+}
+
+TEST_F(FollowTest, ACopyIsGivenUpWhenItMovesBack) {
+  pass_time(31);
+  pass();
+  ASSERT_TRUE(has_replica_on(id, 3));
+  ASSERT_TRUE(detach("data1"));
+  ASSERT_TRUE(attach("data1", "n1"));
+  pass();
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 2}));
+}
+
+TEST_F(FollowTest, NeverFewerInSyncThanWanted) {
+  pass_time(31);
+  pass();
+  set_state(2, core::ReplicaState::kStale);  // before finish_resync() would make all equal
+  set_state(3, core::ReplicaState::kInSync);
+  kill(2);
+  pass();
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 3})) << "the worst went";
+}
+
+TEST_F(FollowTest, AReplicaThatLeavesAtThatMomentKeepsTheOthers) {
+  pass_time(31);
+  pass();
+  fakes[NodeId{3}]->finish_resync(id);
+  bool left = false;
+  state(3).before_change = [&](VolumeId) {
+    if (!std::exchange(left, true)) set_state(1, core::ReplicaState::kStale);
+  };
+  pass();
+  EXPECT_EQ(replica_nodes(id).size(), 3U) << "the primary knew better";
+  pass();
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{2, 3})) << "the one that left goes";
+}
+
+TEST_F(FollowTest, AnotherNodeGoesOnWhereTheOneThatReconciledEnded) {
+  ControlContext other = context;
+  other.self = NodeId{2};
+  Reconciler next(other, volumes, snapshots, alerts);
+  pass_time(31);
+  pass();
+  reconciler.stop();
+  pass(next);
+  EXPECT_EQ(replica_nodes(id).size(), 3U);
+  fakes[NodeId{3}]->finish_resync(id);
+  pass(next);
+  EXPECT_EQ(replica_nodes(id).size(), 2U);
+  EXPECT_TRUE(has_replica_on(id, 3));
+}
+
+TEST_F(FollowTest, WhatWasCutShortIsBroughtToItsEnd) {
+  pass_time(31);
+  state(3).volume_call_fails = Code::kTimedOut;  // made on its node, and not in the record
+  pass();
+  EXPECT_FALSE(has_replica_on(id, 3));
+  EXPECT_TRUE(state(3).replicas.contains(id));
+  pass();
+  EXPECT_NE(inspect("data1").following().find("being made on n3"), std::string::npos);
+  pass_time(61);
+  pass();
+  EXPECT_TRUE(has_replica_on(id, 3)) << "where the volume is open it can only go on";
+  EXPECT_EQ(inspect("data1").following(), "copying to n3");
+}
+
+TEST_F(FollowTest, WhatWasCutShortIsTakenBackWhenTheVolumeHasMovedOn) {
+  pass_time(31);
+  state(3).volume_call_fails = Code::kTimedOut;
+  pass();
+  ASSERT_TRUE(detach("data1"));
+  ASSERT_TRUE(attach("data1", "n1"));
+  pass_time(61);
+  pass();
+  EXPECT_FALSE(state(3).replicas.contains(id));
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 2}));
+}
+
+TEST_F(FollowTest, WhoSwitchesItOffKeepsTheDataWhereItIs) {
+  v1::UpdateVolumeRequest in;
+  in.set_volume("data1");
+  in.set_scale(2);
+  ASSERT_TRUE(volumes.update(in));
+  EXPECT_TRUE(inspect("data1").follow()) << "nothing was said of it";
+  in.set_follow(false);
+  ASSERT_TRUE(volumes.update(in));
+  EXPECT_FALSE(inspect("data1").follow());
+  pass_time(31);
+  pass();
+  EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 2}));
+  EXPECT_EQ(finding(), "none");
 }
 
 TEST_F(ReconcilerTest, AlertsRiseAndClearWithTheirCause) {

@@ -166,10 +166,12 @@ class RemoteVolumes final : public VolumePort {
     *request.mutable_add_replica()->mutable_replica() = to_proto(replica);
     return client_.done(request, client_.options().change);
   }
-  Outcome<> remove_replica(VolumeId volume, core::MemberIndex member) override {
+  Outcome<> remove_replica(VolumeId volume, core::MemberIndex member,
+                           uint32_t in_sync_left_min) override {
     agent::NodeRequest request;
     request.mutable_remove_member()->set_volume(volume.value);
     request.mutable_remove_member()->set_member(member);
+    request.mutable_remove_member()->set_in_sync_left_min(in_sync_left_min);
     return client_.done(request, client_.options().change);
   }
 

@@ -4,34 +4,12 @@
 #include "common/log.h"
 #include "control/api_views.h"
 #include "control/record_codec.h"
+#include "control/replica_choice.h"
 #include "control/typed_store.h"
 #include "control/validate.h"
 #include "control/volume_manager.h"
 
 namespace cleat::control {
-namespace {
-
-int badness(const core::ReplicaRecord& replica, const VolumeView& volume,
-            const Topology& topology) {
-  int out = 0;
-  if (replica.state != core::ReplicaState::kInSync) out += 4;
-  if (!topology.alive(replica.node)) out += 2;
-  if (replica.node != volume.record.primary) out += 1;
-  return out;
-}
-
-// Which replica to give up: not in sync, then offline, then not where it is attached; the newest of
-// equals.
-core::MemberIndex worst_replica(const VolumeView& volume, const Topology& topology) {
-  auto worst = std::max_element(volume.record.replicas.begin(), volume.record.replicas.end(),
-                                [&](const auto& a, const auto& b) {
-                                  return std::pair(badness(a, volume, topology), a.index) <
-                                         std::pair(badness(b, volume, topology), b.index);
-                                });
-  return worst == volume.record.replicas.end() ? core::kNoMember : worst->index;
-}
-
-}  // namespace
 
 // Why the file system of a volume that grew did not follow; empty when it did, or is not ours.
 std::string VolumeManager::grow_file_system(const VolumeView& volume) {
@@ -117,6 +95,7 @@ Outcome<v1::Volume> VolumeManager::update(const v1::UpdateVolumeRequest& request
           spec.set_io_profile(to_text(request.io_profile()));
         }
         if (request.scale() != 0) spec.set_scale(request.scale());
+        if (request.has_follow()) spec.set_follow(request.follow());
         return true;
       }));
   return show(volume.id());
@@ -143,9 +122,11 @@ Outcome<> VolumeManager::ha_up(const VolumeView& volume, uint32_t ha, const std:
 
 Outcome<> VolumeManager::ha_down(const VolumeView& volume, uint32_t ha, const std::string& node) {
   VolumeView now = volume;
-  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  const Topology& topology = view.topology;
+  const auto apart = nodes_of_its_group(volume, view);
   while (now.record.replicas.size() > ha) {
-    core::MemberIndex member = worst_replica(now, topology);
+    core::MemberIndex member = worst_replica(now, now.record.replicas, topology, apart);
     if (!node.empty()) {
       OUTCOME_ASSIGN(NodeId wanted, topology.resolve(node));
       auto found = std::find_if(now.record.replicas.begin(), now.record.replicas.end(),

@@ -62,9 +62,14 @@ Outcome<meta::VolumeSpec> VolumeManager::make_spec(const v1::CreateVolumeRequest
     OUTCOME_ASSIGN(NodeId id, topology.resolve(node));
     spec.add_hint_nodes(id.value);
   }
+  for (const auto& node : request.nodes_allowed()) {
+    OUTCOME_ASSIGN(NodeId id, topology.resolve(node));
+    spec.add_allowed_nodes(id.value);
+  }
   *spec.mutable_racks() = request.racks();
   *spec.mutable_zones() = request.zones();
   spec.set_pool_class(request.pool_class());
+  spec.set_follow(request.follow());
   return spec;
 }
 
@@ -84,9 +89,7 @@ Outcome<v1::Volume> VolumeManager::create(const v1::CreateVolumeRequest& request
   for (uint64_t node : spec.hint_nodes()) where.preferred.push_back(NodeId{node});
   where.only_preferred = request.nodes_only() && !where.preferred.empty();
   if (where.preferred.empty()) where.preferred.push_back(context_.self);
-  where.pool_class = spec.pool_class();
-  where.racks = {spec.racks().begin(), spec.racks().end()};
-  where.zones = {spec.zones().begin(), spec.zones().end()};
+  limit_places(spec, where);
   OUTCOME_ASSIGN(auto places, ops_.find_places(where, view));
 
   const VolumeId id{spec.id()};
@@ -264,6 +267,10 @@ Outcome<v1::Volume> VolumeManager::inspect(const v1::InspectVolumeRequest& reque
     }
   }
   fill_from_nodes(volume, view, out);
+  if (volume.spec.follow()) {
+    const FollowPlanner planner(view, context_.limits, context_.now_unix_ms());
+    out.set_following(ops_.plan_follow(volume, view.topology, planner).words);
+  }
   return out;
 }
 

@@ -101,7 +101,7 @@ TEST_F(VolumeTest, ListFilters) {
   EXPECT_EQ(volumes.list(list)->volumes(0).snapshot_of(), "a");
 }
 
-TEST_F(VolumeTest, ListOfTenThousandIsQuick) {
+TEST_F(VolumeTest, ListOfTenThousandReadsRangesOnly) {
   for (uint64_t i = 1; i <= 10'000; ++i) {
     meta::VolumeSpec spec;
     spec.set_id(i);
@@ -117,12 +117,8 @@ TEST_F(VolumeTest, ListOfTenThousandIsQuick) {
                                  .put(keys.record(r.id), encode_record(r))));
   }
   const uint64_t operations = store.operations();
-  const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(volumes.list({})->volumes_size(), 10'000);
-  const auto took = std::chrono::steady_clock::now() - begin;
   EXPECT_LE(store.operations() - operations, 8U) << "a handful of range reads, no read per volume";
-  RecordProperty("list_ms", static_cast<int>(took / 1ms));
-  EXPECT_LT(took, 2s) << "generous: the figure itself is measured by the bench";
 }
 
 TEST_F(VolumeTest, DeleteRefusesWhatIsInUse) {
@@ -341,6 +337,36 @@ TEST_F(VolumeTest, SalvageNeedsThePersonsWordAndNoBetterReplica) {
   EXPECT_EQ(record(id).replicas.size(), 1U);
   EXPECT_EQ(record(id).replicas[0].state, core::ReplicaState::kInSync);
   EXPECT_EQ(record(id).epoch, stale->value.epoch.next());
+}
+
+TEST_F(VolumeTest, DataIsLocalOnlyWhereAReplicaIsInSync) {
+  VolumeId id = create("data1", 2);
+  const auto where = replica_nodes(id);
+  ASSERT_TRUE(attach("data1", fmt::format("n{}", where[0])));
+  EXPECT_TRUE(inspect("data1").data_local());
+  for (auto state : {core::ReplicaState::kStale, core::ReplicaState::kNew}) {
+    auto changed = records.load(id);
+    changed->value.replicas[0].state = state;
+    ASSERT_TRUE(records.compare_and_store(changed->revision, changed->value));
+    EXPECT_FALSE(inspect("data1").data_local()) << "its replica there can't be read from";
+  }
+  ASSERT_TRUE(detach("data1"));
+  EXPECT_TRUE(inspect("data1").data_local()) << "detached: nowhere to be local to";
+  const uint64_t other = 1 + 2 + 3 - where[0] - where[1];
+  ASSERT_TRUE(attach("data1", fmt::format("n{}", other)));
+  EXPECT_FALSE(inspect("data1").data_local());
+}
+
+TEST_F(VolumeTest, NodesThatAreAllowedAreALimitForEver) {
+  auto in = request("data1", 2);
+  in.add_nodes_allowed("n1");
+  in.add_nodes_allowed("n2");
+  ASSERT_TRUE(volumes.create(in));
+  EXPECT_EQ(inspect("data1").nodes_allowed_size(), 2);
+  v1::HaUpdateRequest more;
+  more.set_volume("data1");
+  more.set_ha(3);
+  EXPECT_EQ(volumes.ha_update(more).error().code, Code::kNoSpace);
 }
 
 TEST_F(VolumeTest, StatusWordsFollowTheReplicas) {

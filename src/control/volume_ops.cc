@@ -42,6 +42,22 @@ bool surely_failed(Code code) {
 
 }  // namespace
 
+void limit_places(const meta::VolumeSpec& spec, core::PlacementRequest& request) {
+  request.pool_class = spec.pool_class();
+  request.racks = {spec.racks().begin(), spec.racks().end()};
+  request.zones = {spec.zones().begin(), spec.zones().end()};
+  for (uint64_t node : spec.allowed_nodes()) request.nodes.push_back(NodeId{node});
+}
+
+core::PlacementRequest place_of_one_more(const VolumeView& volume) {
+  core::PlacementRequest request;
+  request.size_bytes = volume.record.size_blocks * kBlockSize;
+  limit_places(volume.spec, request);
+  for (const auto& replica : volume.record.replicas) request.taken.push_back(replica.node);
+  for (const auto& replica : volume.spec.pending()) request.taken.push_back(NodeId{replica.node()});
+  return request;
+}
+
 Outcome<NodeId> VolumeOps::serving_node_id(const VolumeView& volume,
                                            const Topology& topology) const {
   const NodeId primary = volume.record.primary;
@@ -85,11 +101,7 @@ Outcome<std::vector<core::PlacementChoice>> VolumeOps::find_places(
 Outcome<core::PlacementChoice> VolumeOps::find_place(const VolumeView& volume,
                                                      const ClusterView& view,
                                                      std::optional<NodeId> wanted) const {
-  core::PlacementRequest request;
-  request.size_bytes = volume.record.size_blocks * kBlockSize;
-  request.pool_class = volume.spec.pool_class();
-  request.racks = {volume.spec.racks().begin(), volume.spec.racks().end()};
-  request.zones = {volume.spec.zones().begin(), volume.spec.zones().end()};
+  core::PlacementRequest request = place_of_one_more(volume);
   for (uint64_t node : volume.spec.hint_nodes()) request.preferred.push_back(NodeId{node});
   if (wanted) {
     request.preferred = {*wanted};
@@ -97,10 +109,32 @@ Outcome<core::PlacementChoice> VolumeOps::find_place(const VolumeView& volume,
   } else if (volume.attached()) {
     request.preferred.insert(request.preferred.begin(), volume.record.primary);
   }
-  for (const auto& replica : volume.record.replicas) request.taken.push_back(replica.node);
-  for (const auto& replica : volume.spec.pending()) request.taken.push_back(NodeId{replica.node()});
   OUTCOME_ASSIGN(auto places, find_places(request, view));
   return places.front();
+}
+
+Outcome<uint64_t> VolumeOps::used_bytes(const VolumeView& volume, const Topology& topology) const {
+  for (const auto& replica : volume.record.replicas) {
+    if (replica.state != core::ReplicaState::kInSync || !topology.alive(replica.node)) continue;
+    auto node = context_.nodes.node(replica.node);
+    if (!node) continue;
+    auto usage = (*node)->ports().replicas.usage({volume.id()});
+    if (!usage) continue;
+    for (const auto& found : *usage) {
+      if (found.pool == replica.pool) return found.usage.used_bytes;
+    }
+  }
+  return failure(Code::kUnreachable, "no node with an in-sync replica of volume {} answers",
+                 volume.spec.name());
+}
+
+FollowPlan VolumeOps::plan_follow(const VolumeView& volume, const Topology& topology,
+                                  const FollowPlanner& planner) const {
+  FollowPlan plan = planner.plan(volume);
+  if (plan.step != FollowPlan::Step::kAddReplica) return plan;
+  auto used = used_bytes(volume, topology);
+  if (used) return planner.plan(volume, *used);
+  return {FollowPlan::Step::kWait, {}, used.error().message};
 }
 
 Outcome<> VolumeOps::forget_pending(VolumeId volume, core::MemberIndex member) {
@@ -118,7 +152,7 @@ Outcome<> VolumeOps::forget_pending(VolumeId volume, core::MemberIndex member) {
 
 Outcome<> VolumeOps::add_replica(const VolumeView& volume, const Topology& topology,
                                  core::PlacementChoice place) {
-  OUTCOME_ASSIGN(auto serving, serving_node(volume, topology));
+  OUTCOME_TRY(serving_node(volume, topology));
   core::ReplicaRecord replica{
       free_index(volume), place.node, place.pool, core::ReplicaState::kNew, {}};
   meta::VolumeSpec spec = volume.spec;
@@ -129,13 +163,20 @@ Outcome<> VolumeOps::add_replica(const VolumeView& volume, const Topology& topol
       context_.store.commit(Txn{}
                                 .require(context_.keys.spec(volume.id()), volume.spec_revision)
                                 .put(context_.keys.spec(volume.id()), spec.SerializeAsString())));
+  return make_pending(volume, topology, replica);
+}
+
+Outcome<> VolumeOps::make_pending(const VolumeView& volume, const Topology& topology,
+                                  const core::ReplicaRecord& replica) {
+  OUTCOME_ASSIGN(auto serving, serving_node(volume, topology));
+  OUTCOME_ASSIGN(auto node, context_.nodes.node(replica.node));
   core::VolumeRecord record = volume.record;
   record.replicas.push_back(replica);
-  OUTCOME_ASSIGN(auto node, context_.nodes.node(place.node));
-  auto added = node->ports().replicas.create(record, replica.index, spec.SerializeAsString());
+  auto added =
+      node->ports().replicas.create(record, replica.index, volume.spec.SerializeAsString());
   if (added) added = serving->ports().volumes.add_replica(volume.id(), replica);
   if (!added && surely_failed(added.error().code)) {
-    auto removed = node->ports().replicas.remove(volume.id(), place.pool);
+    auto removed = node->ports().replicas.remove(volume.id(), replica.pool);
     if (removed) OUTCOME_TRY(forget_pending(volume.id(), replica.index));
   }
   OUTCOME_TRY(added);
@@ -143,12 +184,12 @@ Outcome<> VolumeOps::add_replica(const VolumeView& volume, const Topology& topol
 }
 
 Outcome<> VolumeOps::remove_replica(const VolumeView& volume, const Topology& topology,
-                                    core::MemberIndex member) {
+                                    core::MemberIndex member, uint32_t in_sync_left_min) {
   const core::ReplicaRecord* replica = volume.record.find(member);
   if (replica == nullptr) return {};
   const core::ReplicaRecord gone = *replica;
   OUTCOME_ASSIGN(auto serving, serving_node(volume, topology));
-  OUTCOME_TRY(serving->ports().volumes.remove_replica(volume.id(), member));
+  OUTCOME_TRY(serving->ports().volumes.remove_replica(volume.id(), member, in_sync_left_min));
   Outcome<> removed = failure(Code::kUnreachable, "it is offline");
   if (topology.alive(gone.node)) {
     OUTCOME_ASSIGN(auto node, context_.nodes.node(gone.node));

@@ -6,8 +6,14 @@
 #pragma once
 
 #include "control/cluster_view.h"
+#include "control/follow_plan.h"
 
 namespace cleat::control {
+
+// Where replicas of the volume may be at all: class, racks, zones, nodes.
+void limit_places(const meta::VolumeSpec& spec, core::PlacementRequest& request);
+// For one more replica of the volume: its size, its limits, the nodes that have one.
+core::PlacementRequest place_of_one_more(const VolumeView& volume);
 
 class VolumeOps {
  public:
@@ -22,9 +28,12 @@ class VolumeOps {
   // A new replica at `place`: created there, then added to the record by the serving node.
   Outcome<> add_replica(const VolumeView& volume, const Topology& topology,
                         core::PlacementChoice place);
-  // kConflict when it is the last one in sync.
+  // What is left of add_replica(), once the replica is written down as pending. Safe to repeat.
+  Outcome<> make_pending(const VolumeView& volume, const Topology& topology,
+                         const core::ReplicaRecord& replica);
+  // kConflict when fewer than `in_sync_left_min`, or none, would be left in sync.
   Outcome<> remove_replica(const VolumeView& volume, const Topology& topology,
-                           core::MemberIndex member);
+                           core::MemberIndex member, uint32_t in_sync_left_min = 1);
 
   // Written into the spec: the replica is out of the record, and its node is still to remove it.
   static void disown(meta::VolumeSpec& spec, const core::ReplicaRecord& replica);
@@ -40,6 +49,12 @@ class VolumeOps {
                                             std::optional<NodeId> wanted = std::nullopt) const;
   Outcome<std::vector<core::PlacementChoice>> find_places(const core::PlacementRequest& request,
                                                           const ClusterView& view) const;
+  // What the data of the volume takes on a node with an in-sync replica; kUnreachable when none
+  // answers.
+  Outcome<uint64_t> used_bytes(const VolumeView& volume, const Topology& topology) const;
+  // The planner's word; before a replica is made, with what the data takes.
+  FollowPlan plan_follow(const VolumeView& volume, const Topology& topology,
+                         const FollowPlanner& planner) const;
 
  private:
   Outcome<> forget_pending(VolumeId volume, core::MemberIndex member);

@@ -10,6 +10,53 @@ uint64_t to_ms(Duration duration) {
       std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
 
+// What the replicas of a volume are worth now.
+struct Census {
+  std::vector<core::ReplicaRecord> counting;
+  uint32_t good = 0;                        // of those: in sync, on a node that is alive
+  bool behind = false;                      // one on a node that is alive is not in sync
+  core::MemberIndex bad = core::kNoMember;  // one that does not count
+};
+
+Census count_replicas(const VolumeView& volume, const Topology& topology,
+                      const ControlLimits& limits, uint64_t now_unix_ms) {
+  Census out;
+  for (const auto& replica : volume.record.replicas) {
+    if (is_leaving(replica.node, topology) ||
+        is_gone(replica.node, topology, limits, now_unix_ms)) {
+      out.bad = replica.index;
+      continue;
+    }
+    out.counting.push_back(replica);
+    if (!topology.alive(replica.node)) continue;
+    if (replica.state == core::ReplicaState::kInSync) {
+      ++out.good;
+    } else {
+      out.behind = true;
+    }
+  }
+  return out;
+}
+
+// Where the data is to stay: where the volume is attached, or was, if it follows.
+bool is_home(const core::ReplicaRecord& replica, const VolumeView& volume) {
+  if (replica.node == volume.record.primary) return true;
+  return volume.spec.follow() && !volume.attached() &&
+         replica.index == volume.record.replicas.back().index;
+}
+
+// One too many may go when it is not at home, and enough others are in sync.
+std::vector<core::ReplicaRecord> may_go(const VolumeView& volume, const Topology& topology,
+                                        const Census& census) {
+  std::vector<core::ReplicaRecord> out;
+  for (const auto& replica : census.counting) {
+    const bool good = replica.state == core::ReplicaState::kInSync && topology.alive(replica.node);
+    const uint32_t others = census.good - (good ? 1U : 0U);
+    if (!is_home(replica, volume) && others >= volume.spec.ha_level()) out.push_back(replica);
+  }
+  return out;
+}
+
 }  // namespace
 
 bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits,
@@ -27,7 +74,8 @@ bool is_leaving(NodeId node, const Topology& topology) {
 }
 
 VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
-                       const ControlLimits& limits, uint64_t now_unix_ms) {
+                       const ControlLimits& limits, uint64_t now_unix_ms,
+                       const std::vector<NodeSet>& group) {
   using Step = VolumePlan::Step;
   if (volume.spec.state() != meta::VolumeSpec::UP) return {};
   for (const auto& pending : volume.spec.pending()) {
@@ -36,33 +84,21 @@ VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
     }
   }
   if (!volume.spec.pending().empty()) return {};
+  const Census census = count_replicas(volume, topology, limits, now_unix_ms);
   const uint32_t wanted = volume.spec.ha_level();
-  uint32_t counting = 0;
-  uint32_t good = 0;  // counting and in sync
-  bool behind = false;
-  const core::ReplicaRecord* bad = nullptr;
-  for (const auto& replica : volume.record.replicas) {
-    if (is_leaving(replica.node, topology) ||
-        is_gone(replica.node, topology, limits, now_unix_ms)) {
-      bad = &replica;
-      continue;
-    }
-    ++counting;
-    if (replica.state == core::ReplicaState::kInSync) ++good;
-    if (replica.state != core::ReplicaState::kInSync && topology.alive(replica.node)) behind = true;
-  }
-  if (counting < wanted && volume.record.replicas.size() < core::kReplicasMax) {
+  if (census.counting.size() < wanted && volume.record.replicas.size() < core::kReplicasMax) {
     return {Step::kAddReplica, core::kNoMember};
   }
-  if (bad != nullptr && good >= wanted) return {Step::kRemoveReplica, bad->index};
-  if (counting > wanted && good > wanted) {
-    // The newest one that the volume is not attached on.
-    for (auto it = volume.record.replicas.rbegin(); it != volume.record.replicas.rend(); ++it) {
-      if (it->node != volume.record.primary) return {Step::kRemoveReplica, it->index};
-    }
+  if (census.bad != core::kNoMember && census.good >= wanted) {
+    return {Step::kRemoveReplica, census.bad};
+  }
+  if (census.counting.size() > wanted) {
+    const auto open = may_go(volume, topology, census);
+    const core::MemberIndex worst = worst_replica(volume, open, topology, group);
+    if (worst != core::kNoMember) return {Step::kRemoveReplica, worst};
   }
   const bool served = volume.record.primary.value != 0 && topology.alive(volume.record.primary);
-  if (behind && !served && !volume.attached()) return {Step::kHeal, core::kNoMember};
+  if (census.behind && !served && !volume.attached()) return {Step::kHeal, core::kNoMember};
   return {};
 }
 

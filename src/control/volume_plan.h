@@ -2,6 +2,7 @@
 #pragma once
 
 #include "control/cluster_view.h"
+#include "control/replica_choice.h"
 
 namespace cleat::control {
 
@@ -9,7 +10,8 @@ struct VolumePlan {
   enum class Step {
     kNothing,
     kAddReplica,     // fewer replicas that count than the HA level
-    kRemoveReplica,  // `member`: on a node that is gone or leaves, or one too many
+    kRemoveReplica,  // `member`: on a node that is gone or leaves, or one too many; only while
+                     // as many others as the HA level are in sync
     kHeal,           // detached, with replicas that wait for resync
     kFinishPending,  // `member` of spec.pending was left by a crash
   };
@@ -19,10 +21,14 @@ struct VolumePlan {
 };
 
 // A replica counts unless its node leaves the cluster, or has been offline for longer than the
-// delay without being in maintenance. One step at a time, and a removal only when enough others are
-// in sync.
+// delay without being in maintenance. One step at a time, and a removal only when as many others as
+// the HA level are in sync on nodes that are alive. Of one too many, the worst goes
+// (replica_choice.h), and never the one where the volume is attached; of a volume that follows and
+// is detached, never the newest, which is where it was attached last. `group`: what it is kept
+// apart from.
 VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
-                       const ControlLimits& limits, uint64_t now_unix_ms);
+                       const ControlLimits& limits, uint64_t now_unix_ms,
+                       const std::vector<NodeSet>& group = {});
 // Offline for longer than the delay, or unknown.
 bool is_gone(NodeId node, const Topology& topology, const ControlLimits& limits,
              uint64_t now_unix_ms);

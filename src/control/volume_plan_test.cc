@@ -35,6 +35,13 @@ struct World {
     topology.nodes[NodeId{node}].node.set_last_seen_unix_ms(kNow - for_s * 1000);
     return *this;
   }
+  World& pool(uint64_t node, double used_share) {
+    meta::Pool& to = topology.pools[PoolId{node}];
+    to.set_node(node);
+    to.set_capacity_bytes(100 * kGiB);
+    to.set_free_bytes(static_cast<uint64_t>((1 - used_share) * 100 * static_cast<double>(kGiB)));
+    return *this;
+  }
   VolumePlan plan() const { return plan_volume(volume, topology, limits, kNow); }
 };
 
@@ -89,6 +96,60 @@ TEST(VolumePlan, PendingReplicasAreWaitedForThenFinished) {
   EXPECT_EQ(world.plan().step, Step::kNothing);
   pending->set_pending_since_unix_ms(kNow - 61'000);
   EXPECT_EQ(world.plan(), (VolumePlan{Step::kFinishPending, 5}));
+}
+
+TEST(VolumePlan, OfOneTooManyTheOneThatIsNotInSyncGoesThenTheOfflineThenTheFullest) {
+  World world(2);
+  world.replica(1).replica(2).replica(3).replica(4, core::ReplicaState::kStale);
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 3}));
+  world.volume.record.replicas.pop_back();
+  world.offline(2, 10);
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 1}));
+  world.topology.nodes[NodeId{2}].alive = true;
+  world.pool(1, 0.9).pool(2, 0.2).pool(3, 0.5);
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 0}));
+  world.volume.record.primary = NodeId{1};
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 2})) << "not where it is attached";
+}
+
+TEST(VolumePlan, OneTooManyStaysUntilTheOthersAreInSync) {
+  World world(2);
+  world.replica(1).replica(2).replica(3, core::ReplicaState::kNew);
+  world.volume.record.primary = NodeId{3};
+  EXPECT_EQ(world.plan().step, Step::kNothing) << "it is being copied to where it is attached";
+  world.volume.record.replicas[2].state = core::ReplicaState::kInSync;
+  world.volume.record.replicas[1].state = core::ReplicaState::kStale;
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 1}));
+  world.offline(1, 10);
+  EXPECT_EQ(world.plan().step, Step::kNothing) << "only one of the others is there now";
+}
+
+TEST(VolumePlan, ACopyThatNobodyNeedsAnyMoreIsGivenUp) {
+  World world(2);
+  world.replica(1).replica(2).replica(3, core::ReplicaState::kNew);
+  world.volume.record.primary = NodeId{1};
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 2})) << "it moved back meanwhile";
+}
+
+TEST(VolumePlan, WhatFollowsKeepsTheReplicaWhereItWasAttachedLast) {
+  World world(2);
+  world.replica(1).replica(2).replica(3);
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 2}));
+  world.volume.spec.set_follow(true);
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 1}));
+}
+
+TEST(VolumePlan, TheLossOfOneTooManyKeepsZonesAndGroupsApart) {
+  World world(2);
+  world.replica(1).replica(2).replica(3);
+  world.volume.record.primary = NodeId{3};
+  for (uint64_t i = 1; i <= 3; ++i) world.topology.nodes[NodeId{i}].node.set_zone("z1");
+  world.topology.nodes[NodeId{2}].node.set_zone("z2");
+  EXPECT_EQ(world.plan(), (VolumePlan{Step::kRemoveReplica, 0})) << "the only one in z2 stays";
+  const std::vector<NodeSet> group{{NodeId{2}, NodeId{3}}};
+  EXPECT_EQ(plan_volume(world.volume, world.topology, world.limits, kNow, group),
+            (VolumePlan{Step::kRemoveReplica, 1}))
+      << "another volume of its group is on nodes 2 and 3";
 }
 
 // Whatever the state: no plan leaves the volume with no in-sync replica, and following the plans

@@ -21,6 +21,7 @@ bool allows(const std::vector<T>& filter, const T& value) {
 bool wanted(const PlacementRequest& request, const PoolCandidate& pool) {
   return (request.pool_class.empty() || request.pool_class == pool.pool_class) &&
          allows(request.racks, pool.rack) && allows(request.zones, pool.zone) &&
+         allows(request.nodes, pool.node) &&
          (!request.only_preferred || contains(request.preferred, pool.node));
 }
 

@@ -37,6 +37,7 @@ struct PlacementRequest {
   std::string pool_class = {};          // empty: any
   std::vector<std::string> racks = {};  // empty: any
   std::vector<std::string> zones = {};
+  std::vector<NodeId> nodes = {};
   std::vector<NodeId> taken = {};  // nodes that have a replica of the volume already
 };
 

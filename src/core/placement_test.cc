@@ -38,6 +38,13 @@ TEST(Placement, TheEmptierPoolWins) {
             std::vector<uint64_t>{2});
 }
 
+TEST(Placement, NodesCanBeALimit) {
+  PlacementRequest request{.count = 2, .size_bytes = kGiB, .nodes = {NodeId{1}}};
+  auto result = place(request, {pool(1, 1, 10), pool(2, 2, 99)}, {});
+  EXPECT_EQ(nodes_of(result), std::vector<uint64_t>{1});
+  EXPECT_EQ(result.filtered, 1U);
+}
+
 TEST(Placement, SpreadsOverZonesThenRacks) {
   std::vector<PoolCandidate> pools{pool(1, 1, 99), pool(2, 2, 98), pool(3, 3, 10), pool(4, 4, 5)};
   pools[0].zone = pools[1].zone = pools[2].zone = "z1";

@@ -340,6 +340,42 @@ TEST_F(ControllerTest, ModifyChangesOnlyWhatDiffers) {
   EXPECT_EQ(volumes.modify(request).error().code, Code::kNotFound);
 }
 
+TEST_F(ControllerTest, AVolumeFollowsAsItsClassSaysUntilThatIsChanged) {
+  auto request = wish("pvc-1");
+  (*request.mutable_parameters())["follow"] = "true";
+  (*request.mutable_parameters())["nodes"] = "n1,n2";
+  const std::string id = create(request).volume_id();
+  EXPECT_TRUE(state().find(id)->follow());
+  EXPECT_EQ(state().find(id)->nodes_allowed_size(), 2) << "no replica goes elsewhere, ever";
+  spec::ControllerModifyVolumeRequest modify;
+  modify.set_volume_id(id);
+  (*modify.mutable_mutable_parameters())["follow"] = "false";
+  ASSERT_TRUE(volumes.modify(modify));
+  ASSERT_TRUE(volumes.modify(modify));
+  EXPECT_FALSE(state().find(id)->follow());
+  EXPECT_EQ(state().count("Update"), 1) << "the second changes nothing";
+  (*modify.mutable_mutable_parameters())["follow"] = "yes";
+  auto refused = volumes.modify(modify);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("one of false, true"), std::string::npos)
+      << refused.error().message;
+}
+
+TEST_F(ControllerTest, LabelsSayWhoseClaimItIsAndThatItIsKeptApart) {
+  auto request = wish("pvc-1");
+  for (auto [key, value] : {std::pair{"group", "vg"},
+                            {"fg", "true"},
+                            {"csi.storage.k8s.io/pvc/name", "data-db-0"},
+                            {"csi.storage.k8s.io/pvc/namespace", "shop"}}) {
+    (*request.mutable_parameters())[key] = value;
+  }
+  create(request);
+  const auto& labels = state().find("pvc-1")->labels();
+  EXPECT_EQ(labels.at("pvc"), "data-db-0");
+  EXPECT_EQ(labels.at("namespace"), "shop");
+  EXPECT_EQ(labels.at("fg"), "true");
+}
+
 TEST_F(ControllerTest, ValidateConfirmsOrSaysWhyNot) {
   spec::ValidateVolumeCapabilitiesRequest request;
   request.set_volume_id(create("pvc-1"));

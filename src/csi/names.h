@@ -17,6 +17,7 @@ inline constexpr const char* kSidecarPrefix = "csi.storage.k8s.io/";
 
 // Labels that people use too.
 inline constexpr const char* kLabelGroup = "group";
+inline constexpr const char* kLabelApart = "fg";  // "true": kept apart from the rest of its group
 inline constexpr const char* kLabelMountOptions = "mount_options";
 inline constexpr const char* kLabelClaim = "pvc";
 inline constexpr const char* kLabelNamespace = "namespace";

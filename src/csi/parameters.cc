@@ -91,6 +91,11 @@ Outcome<> set_enforced(const std::string& key, const std::string& value, Paramet
   return {};
 }
 
+Outcome<> set_follow(const std::string& key, const std::string& value, Parameters& out) {
+  OUTCOME_ASSIGN(out.follow, one_of<bool>(key, value, {{"true", true}, {"false", false}}));
+  return {};
+}
+
 Outcome<> set_list(const std::string& key, const std::string& value, const char* wanted,
                    std::vector<std::string>& out) {
   out = split(value, ',');
@@ -144,6 +149,7 @@ const std::map<std::string, Key>& known_keys() {
       {"io_profile", {set_profile, true}},
       {"group", {set_group, false}},
       {"fg", {set_enforced, false}},
+      {"follow", {set_follow, true}},
       {"nodes", {set_nodes, false}},
       {"racks", {set_racks, false}},
       {"zones", {set_zones, false}},

@@ -5,6 +5,7 @@
 #include <google/protobuf/map.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Parameters {
   cleat::control::v1::IoProfile io_profile = cleat::control::v1::IO_PROFILE_UNSPECIFIED;
   std::string group;
   bool group_enforced = false;  // fg
+  std::optional<bool> follow;
   std::vector<std::string> nodes;
   std::vector<std::string> racks;
   std::vector<std::string> zones;
@@ -34,7 +36,8 @@ struct Parameters {
 // what to do. Keys of the sidecars (csi.storage.k8s.io/...) are passed over.
 Outcome<Parameters> parse_parameters(const ParameterMap& parameters,
                                      const ParameterMap& mutable_parameters);
-// Those alone that can change while the volume lives: repl, priority_io, io_profile, labels.
+// Those alone that can change while the volume lives: repl, priority_io, io_profile, follow,
+// labels.
 Outcome<Parameters> parse_mutable_parameters(const ParameterMap& mutable_parameters);
 // Of a VolumeSnapshotClass or VolumeGroupSnapshotClass: labels.
 Outcome<std::map<std::string, std::string>> parse_snapshot_parameters(

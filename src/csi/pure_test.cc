@@ -80,6 +80,7 @@ TEST(Parameters, AllThatPortworxUsersKnow) {
                                          {"io_profile", "db_remote"},
                                          {"group", "cassandra_vg"},
                                          {"fg", "true"},
+                                         {"follow", "true"},
                                          {"nodes", "n1, n2,n3"},
                                          {"racks", "r1"},
                                          {"zones", "z1,z2"},
@@ -93,6 +94,7 @@ TEST(Parameters, AllThatPortworxUsersKnow) {
   EXPECT_EQ(parsed->io_priority, api::IO_PRIORITY_HIGH);
   EXPECT_EQ(parsed->io_profile, api::IO_PROFILE_DB);
   EXPECT_TRUE(parsed->group_enforced);
+  EXPECT_EQ(parsed->follow, true);
   EXPECT_EQ(parsed->nodes, (std::vector<std::string>{"n1", "n2", "n3"}));
   EXPECT_EQ(parsed->zones.size(), 2U);
   EXPECT_EQ(parsed->labels.at("tier"), "1");

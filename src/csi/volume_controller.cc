@@ -110,12 +110,14 @@ Outcome<api::Volume> VolumeController::apply(const Parameters& parameters,
                         parameters.io_priority != volume.io_priority();
   const bool profile = parameters.io_profile != api::IO_PROFILE_UNSPECIFIED &&
                        parameters.io_profile != volume.io_profile();
+  const bool follow = parameters.follow && *parameters.follow != volume.follow();
+  if (follow) update.set_follow(*parameters.follow);
   if (priority) update.set_io_priority(parameters.io_priority);
   if (profile) update.set_io_profile(parameters.io_profile);
   for (const auto& [key, value] : parameters.labels) {
     if (label_of(volume, key) != value) (*update.mutable_labels())[key] = value;
   }
-  if (priority || profile || !update.labels().empty()) {
+  if (priority || profile || follow || !update.labels().empty()) {
     OUTCOME_ASSIGN(now, cleatd_.call<api::Volumes>(&api::Volumes::Stub::Update, update));
   }
   if (!parameters.ha_given || parameters.ha == volume.ha()) return now;

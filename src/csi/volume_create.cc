@@ -76,6 +76,7 @@ std::map<std::string, std::string> VolumeController::labels_for(const Wish& wish
   std::map<std::string, std::string> labels = wish.parameters.labels;
   add_claim_labels(wish.request.parameters(), labels);
   if (!wish.parameters.group.empty()) labels[kLabelGroup] = wish.parameters.group;
+  if (wish.parameters.group_enforced) labels[kLabelApart] = "true";
   if (!wish.parameters.mount_options.empty()) {
     labels[kLabelMountOptions] = fmt::format("{}", fmt::join(wish.parameters.mount_options, ","));
   }
@@ -143,6 +144,8 @@ Outcome<api::Volume> VolumeController::create_empty(const Wish& wish) {
   create.mutable_labels()->insert(labels.begin(), labels.end());
   create.set_io_priority(parameters.io_priority);
   create.set_io_profile(parameters.io_profile);
+  create.set_follow(parameters.follow.value_or(false));
+  for (const std::string& node : parameters.nodes) create.add_nodes_allowed(node);
   for (const std::string& rack : parameters.racks) create.add_racks(rack);
   for (const std::string& zone : parameters.zones) create.add_zones(zone);
   return place(wish, std::move(create));

@@ -66,7 +66,7 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> restore(SnapshotId snapshot);
   io::Task<Result<void>> resize(uint64_t size_blocks);
   io::Task<Result<void>> add_replica(core::ReplicaRecord replica);
-  io::Task<Result<void>> remove_replica(core::MemberIndex member);
+  io::Task<Result<void>> remove_replica(core::MemberIndex member, uint32_t in_sync_left_min = 1);
   // Reads each in-sync replica alone, region by region with the region's writes held, and compares.
   io::Task<Result<CheckReport>> check();
   WriteHold& write_hold() { return write_hold_; }

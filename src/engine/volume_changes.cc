@@ -230,14 +230,18 @@ io::Task<Result<void>> Volume::add_replica(core::ReplicaRecord replica) {
   co_return co_await membership_.update(std::move(add));
 }
 
-io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member) {
+io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member, uint32_t in_sync_left_min) {
   Use use(*this);
-  Membership::Change remove = [this, member](core::VolumeRecord& next) -> Result<void> {
+  Membership::Change remove = [this, member,
+                               in_sync_left_min](core::VolumeRecord& next) -> Result<void> {
     const core::ReplicaRecord* known = next.find(member);
     if (known == nullptr) return {};
     core::MemberSet others = membership_.set().staying() - core::MemberSet{member};
     if (others.empty()) {
       return fail(Code::kConflict, "it is the last replica in sync: add another first");
+    }
+    if (static_cast<uint32_t>(others.count()) < in_sync_left_min) {
+      return fail(Code::kConflict, "too few of the others are in sync now: wait until more are");
     }
     // Until the record holds, the others must not leave one after the other (R10).
     membership_.set().begin_removal(member);

@@ -222,6 +222,18 @@ TEST_F(VolumeTest, AHoldThatNobodyReleasesEnds) {
   EXPECT_TRUE(loop.wait(volume->detach())) << "a hold is no reason not to detach";
 }
 
+TEST_F(VolumeTest, NoReplicaGoesThatLeavesFewerInSyncThanAskedFor) {
+  attach();
+  auto refused = loop.wait(volume->remove_replica(1, 2));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kConflict);
+  EXPECT_EQ(registry.record().replicas.size(), 2U);
+  EXPECT_TRUE(loop.wait(volume->remove_replica(1, 1)));
+  EXPECT_EQ(registry.record().replicas.size(), 1U);
+  EXPECT_EQ(loop.wait(volume->remove_replica(0, 0)).error().code, Code::kConflict)
+      << "never the last one";
+}
+
 // Found by seed 172 of the simulator: heartbeats that each waited for a fence of their own
 // outlasted whoever came after them, so that a detach never returned.
 TEST_F(VolumeTest, ADetachReturnsWhenTheLastReplicaStaysSilent) {

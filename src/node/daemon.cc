@@ -96,6 +96,7 @@ control::ControlOptions control_options(const NodeOptions& options, const std::s
   control.etcd_client_port = static_cast<uint16_t>(options.etcd_client_port);
   control.etcd_peer_port = static_cast<uint16_t>(options.etcd_peer_port);
   control.limits.replica_delay = options.rebuild_delay;
+  control.limits.follow_delay = options.follow_delay;
   return control;
 }
 

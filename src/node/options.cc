@@ -57,6 +57,12 @@ void declare(OptionSet& set, NodeOptions& options) {
            .help = "how long a node may be away before its replicas are made anew elsewhere",
            .min = 0,
            .max = Duration(std::chrono::hours(24 * 30)).count()});
+  set.add(
+      &options.follow_delay,
+      {.name = "follow_delay",
+       .help = "how long a volume that follows (--follow) must stay attached before its data do",
+       .min = 0,
+       .max = Duration(std::chrono::hours(24 * 30)).count()});
 }
 
 std::string reference() {

@@ -32,6 +32,7 @@ struct NodeOptions {
   Duration io_wait_max = std::chrono::minutes(5);
   uint64_t resync_rate_max = 0;
   Duration rebuild_delay = std::chrono::minutes(10);
+  Duration follow_delay = std::chrono::seconds(30);
 };
 
 void declare(OptionSet& set, NodeOptions& options);

@@ -148,9 +148,10 @@ Outcome<> Volumes::add_replica(VolumeId volume, const core::ReplicaRecord& repli
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change, true); });
 }
 
-Outcome<> Volumes::remove_replica(VolumeId volume, core::MemberIndex member) {
-  Attachments::Change change = [member](engine::Volume& open) {
-    return open.remove_replica(member);
+Outcome<> Volumes::remove_replica(VolumeId volume, core::MemberIndex member,
+                                  uint32_t in_sync_left_min) {
+  Attachments::Change change = [member, in_sync_left_min](engine::Volume& open) {
+    return open.remove_replica(member, in_sync_left_min);
   };
   return plane_.thread().call<Outcome<>>(
       [this, volume, &change] { return plane_.attachments().with_volume(volume, change); });

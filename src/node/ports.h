@@ -44,7 +44,8 @@ class Volumes final : public control::VolumePort {
   control::Outcome<> restore(VolumeId volume, SnapshotId snapshot) override;
   control::Outcome<> resize(VolumeId volume, uint64_t size_blocks) override;
   control::Outcome<> add_replica(VolumeId volume, const core::ReplicaRecord& replica) override;
-  control::Outcome<> remove_replica(VolumeId volume, core::MemberIndex member) override;
+  control::Outcome<> remove_replica(VolumeId volume, core::MemberIndex member,
+                                    uint32_t in_sync_left_min) override;
 
  private:
   DataPlane& plane_;

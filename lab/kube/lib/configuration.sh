@@ -105,6 +105,25 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 YAML
 }
 
+# The control plane's scheduler asks the cleatd beside it where the data of a pod's volumes is; see
+# deploy/kubernetes/scheduler. Until Cleat is deployed nobody answers, and it decides without.
+kube_scheduler_config() {
+  cat <<YAML
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+clientConnection: {kubeconfig: "$LAB_DIR/pki/kube-scheduler.kubeconfig"}
+leaderElection: {leaderElect: false}
+extenders:
+  - urlPrefix: http://$(node_address "$CONTROL_PLANE"):9472/scheduler
+    filterVerb: filter
+    prioritizeVerb: prioritize
+    weight: 5
+    nodeCacheCapable: true
+    ignorable: true
+    httpTimeout: 2s
+YAML
+}
+
 corefile() {
   local address
   address=$(node_address "$CONTROL_PLANE")
@@ -137,6 +156,7 @@ write_configuration() {
   cni_config "$name" >"$dir/cni.conflist"
   kubelet_config "$name" >"$dir/kubelet.yaml"
   kube_proxy_config "$name" >"$dir/kube-proxy.yaml"
+  kube_scheduler_config >"$dir/kube-scheduler.yaml"
   hosts_file >"$dir/hosts"
   corefile >"$dir/Corefile"
 }

@@ -138,12 +138,15 @@ class FakeVolumes final : public VolumePort {
       return {};
     });
   }
-  Outcome<> remove_replica(VolumeId volume, core::MemberIndex member) override {
+  Outcome<> remove_replica(VolumeId volume, core::MemberIndex member,
+                           uint32_t in_sync_left_min) override {
     return change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
       auto rest = std::count_if(record.replicas.begin(), record.replicas.end(), [&](const auto& r) {
         return r.index != member && r.state == core::ReplicaState::kInSync;
       });
-      if (rest == 0) return failure(Code::kConflict, "it is the last replica in sync");
+      if (rest < std::max<int64_t>(1, in_sync_left_min)) {
+        return failure(Code::kConflict, "too few of the others are in sync");
+      }
       std::erase_if(record.replicas, [&](const auto& r) { return r.index == member; });
       return {};
     });

@@ -47,6 +47,8 @@ grpc::Status FakeVolumes::Create(grpc::ServerContext* context,
   *volume.mutable_labels() = request->labels();
   volume.set_io_priority(request->io_priority());
   volume.set_io_profile(request->io_profile());
+  volume.set_follow(request->follow());
+  *volume.mutable_nodes_allowed() = request->nodes_allowed();
   volume.set_state(api::VOLUME_STATE_DETACHED);
   volume.set_status(api::VOLUME_STATUS_UP);
   for (uint32_t i = 0; i < request->ha(); ++i) {
@@ -133,6 +135,7 @@ grpc::Status FakeVolumes::Update(grpc::ServerContext* context,
   for (const auto& key : request->remove_labels()) found->mutable_labels()->erase(key);
   if (request->io_priority() != 0) found->set_io_priority(request->io_priority());
   if (request->io_profile() != 0) found->set_io_profile(request->io_profile());
+  if (request->has_follow()) found->set_follow(request->follow());
   *response = *found;
   return status;
 }
