@@ -2,21 +2,14 @@
 # What the scripts of this directory share. Sourced.
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=lab/lib/common.sh
+source "$HERE/../lib/common.sh"
+
 LAB=$HERE/../kubernetes
 STORAGE=$HERE/StorageClass
 PODS=(cassandra-0 cassandra-1)
 # cassandra2 answers whatever is done to cassandra3 and whoever runs the control plane.
 CLEAT_NODE=cassandra2
-
-say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
-die() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
-die_usage() {
-  printf 'error: %s\n' "$*" >&2
-  exit 2
-}
 
 kubectl() { "$LAB" kubectl "$@"; }
 on_node() { "$LAB" on "$@"; }

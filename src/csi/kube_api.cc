@@ -85,6 +85,22 @@ std::set<std::string> nodes_with_attachments(const Json& attachments) {
   return out;
 }
 
+// Only the pod that was read: another of its name may be there by then.
+std::string removal_of(const EndingPod& pod) {
+  const Json options = {{"kind", "DeleteOptions"},
+                        {"apiVersion", "v1"},
+                        {"gracePeriodSeconds", 0},
+                        {"preconditions", {{"uid", pod.uid}}}};
+  return options.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+httplib::Result send(httplib::Client& client, const std::string& method, const std::string& path,
+                     const httplib::Headers& headers, const std::string& body) {
+  if (method == "PATCH") return client.Patch(path, headers, body, "application/json-patch+json");
+  if (method == "DELETE") return client.Delete(path, headers, body, "application/json");
+  return client.Get(path, headers);
+}
+
 Failure refused(const std::string& what, const httplib::Result& result) {
   if (!result) {
     return {Code::kUnreachable, fmt::format("{}: cannot reach the Kubernetes API: {}", what,
@@ -146,6 +162,19 @@ Outcome<std::string> taint_patch(const std::string& text, bool on) {
   return patch.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Outcome<std::vector<EndingPod>> read_ending_pods(const std::string& pods) {
+  OUTCOME_ASSIGN(Json list, parse_list(pods));
+  std::vector<EndingPod> out;
+  for (const Json& pod : list) {
+    if (text_at(pod, {"metadata", "deletionTimestamp"}).empty()) continue;
+    out.push_back(
+        {fmt::format("/api/v1/namespaces/{}/pods/{}", text_at(pod, {"metadata", "namespace"}),
+                     text_at(pod, {"metadata", "name"})),
+         text_at(pod, {"metadata", "uid"})});
+  }
+  return out;
+}
+
 Outcome<std::string> KubeApi::exchange(const std::string& method, const std::string& path,
                                        const std::string& body) {
   const std::string what = method + " " + path;
@@ -168,9 +197,7 @@ Outcome<std::string> KubeApi::exchange(const std::string& method, const std::str
     while (!token.empty() && token.back() == '\n') token.pop_back();
     const httplib::Headers headers{{"Authorization", "Bearer " + token},
                                    {"Accept", "application/json"}};
-    httplib::Result result = method == "GET"
-                                 ? client.Get(path, headers)
-                                 : client.Patch(path, headers, body, "application/json-patch+json");
+    httplib::Result result = send(client, method, path, headers, body);
     if (result && result->status == 200) return result->body;
     return tl::unexpected(refused(what, result));
   } catch (const std::exception& thrown) {
@@ -192,6 +219,18 @@ Outcome<> KubeApi::set_taint(const std::string& node, bool on) {
   OUTCOME_ASSIGN(std::string patch, taint_patch(now, on));
   if (patch.empty()) return {};
   OUTCOME_TRY(exchange("PATCH", path, patch));
+  return {};
+}
+
+Outcome<> KubeApi::remove_ending_pods(const std::string& node) {
+  OUTCOME_ASSIGN(std::string pods,
+                 exchange("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3D" + node, ""));
+  OUTCOME_ASSIGN(auto ending, read_ending_pods(pods));
+  for (const EndingPod& pod : ending) {
+    auto removed = exchange("DELETE", pod.path, removal_of(pod));
+    if (removed || removed.error().code == Code::kNotFound) continue;  // gone by itself
+    if (removed.error().code != Code::kConflict) return tl::unexpected(removed.error());
+  }
   return {};
 }
 

@@ -1,5 +1,5 @@
-// KubePort over the API server's HTTPS, as a pod's service account. It may: list nodes, csinodes
-// and volumeattachments, and patch nodes.
+// KubePort over the API server's HTTPS, as a pod's service account. It may: list nodes, csinodes,
+// volumeattachments and pods, patch nodes, and delete pods.
 //
 // Threading: one thread. What the libraries throw is caught here.
 #pragma once
@@ -24,6 +24,7 @@ class KubeApi final : public KubePort {
 
   Outcome<std::vector<KubeNode>> nodes() override;
   Outcome<> set_taint(const std::string& node, bool on) override;
+  Outcome<> remove_ending_pods(const std::string& node) override;
 
  private:
   Outcome<std::string> exchange(const std::string& method, const std::string& path,
@@ -38,5 +39,12 @@ Outcome<std::vector<KubeNode>> read_kube_nodes(const std::string& nodes,
 // The JSON patch that puts our taint on the node of this text, or takes it off; empty when there is
 // nothing to change. It only applies to the very version of the node that was read.
 Outcome<std::string> taint_patch(const std::string& node, bool on);
+
+struct EndingPod {
+  std::string path;  // of the API
+  std::string uid;
+};
+// Of a list of pods: those that are marked as deleted. kCorrupt as above.
+Outcome<std::vector<EndingPod>> read_ending_pods(const std::string& pods);
 
 }  // namespace cleat::csi

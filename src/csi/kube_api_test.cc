@@ -62,6 +62,22 @@ TEST(TaintPatch, IsForTheVersionThatWasReadAndKeepsOtherTaints) {
   EXPECT_EQ(taint_patch(tainted.dump(), false), "") << "and is not ours to take off";
 }
 
+constexpr const char* kPods = R"({"items": [
+  {"metadata": {"namespace": "a", "name": "stays", "uid": "1"}},
+  {"metadata": {"namespace": "a", "name": "ends", "uid": "2", "deletionTimestamp": "2026-01-01"}},
+  {"metadata": {"namespace": "b", "name": "ends", "uid": "3", "deletionTimestamp": "2026-01-01"}}
+  ]})";
+
+TEST(EndingPods, AreThoseThatAreMarkedAsDeleted) {
+  auto pods = read_ending_pods(kPods);
+  ASSERT_TRUE(pods);
+  ASSERT_EQ(pods->size(), 2U);
+  EXPECT_EQ(pods->front().path, "/api/v1/namespaces/a/pods/ends");
+  EXPECT_EQ(pods->back().uid, "3");
+  EXPECT_EQ(read_ending_pods("{}").error().code, Code::kCorrupt);
+  EXPECT_TRUE(read_ending_pods(R"({"items": [null, {"metadata": 1}]})")->empty());
+}
+
 class KubeApiTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -75,6 +91,11 @@ class KubeApiTest : public ::testing::Test {
     server.Patch("/api/v1/nodes/k1", [this](const auto& request, auto& response) {
       patched = request.body;
       type = request.get_header_value("Content-Type");
+      response.status = status;
+    });
+    answer("/api/v1/pods", kPods);
+    server.Delete("/api/v1/namespaces/a/pods/ends", [this](const auto& request, auto& response) {
+      deleted.push_back(request.body);
       response.status = status;
     });
     port = server.bind_to_any_port("127.0.0.1");
@@ -100,6 +121,7 @@ class KubeApiTest : public ::testing::Test {
   httplib::Server server;
   std::thread thread;
   std::string directory, patched, type;
+  std::vector<std::string> deleted;
   int port = 0;
   int status = 200;
 };
@@ -114,6 +136,19 @@ TEST_F(KubeApiTest, ListsAndPatches) {
   patched.clear();
   ASSERT_TRUE(api().set_taint("k1", false));
   EXPECT_TRUE(patched.empty()) << "there was none";
+}
+
+TEST_F(KubeApiTest, PodsThatEndAreRemovedAtOnce) {
+  auto removed = api().remove_ending_pods("k1");
+  ASSERT_TRUE(removed) << "the second is gone already: " << removed.error().message;
+  ASSERT_EQ(deleted.size(), 1U);
+  auto options = nlohmann::json::parse(deleted.front());
+  EXPECT_EQ(options["gracePeriodSeconds"], 0);
+  EXPECT_EQ(options["preconditions"]["uid"], "2") << "not another of its name";
+  status = 409;
+  EXPECT_TRUE(api().remove_ending_pods("k1")) << "another is there by now";
+  status = 403;
+  EXPECT_EQ(api().remove_ending_pods("k1").error().code, Code::kPermission);
 }
 
 TEST_F(KubeApiTest, RefusalsAreToldApart) {

@@ -25,6 +25,8 @@ class KubePort {
   // The taint node.kubernetes.io/out-of-service with our value. One that somebody else put there is
   // left alone. kConflict: the node was changed meanwhile.
   virtual Outcome<> set_taint(const std::string& node, bool on) = 0;
+  // Takes away, without a word of the node, its pods that Kubernetes is ending already.
+  virtual Outcome<> remove_ending_pods(const std::string& node) = 0;
 };
 
 }  // namespace cleat::csi

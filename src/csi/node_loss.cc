@@ -39,23 +39,24 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
   const bool offline = here == nullptr || here->state() == api::NODE_STATE_OFFLINE;
   const bool well =
       node.ready && here != nullptr && is_online(*here) && here->attached_count() == 0;
-  const bool lost = !node.ready && offline;
-  auto [found, first] = seen_.try_emplace(node.name, Seen{lost, now});
-  if (found->second.lost != lost || (node.tainted && !lost && !well)) {
-    found->second = Seen{lost, now};
-  }
-  const Duration passed = now - found->second.since;
-  if (lost && !node.tainted && passed >= options_.lost_after) {
-    if (!node.has_attachments) return {};
-    OUTCOME_TRY(fence(node.cleat_node, nodes));
-    LOG_WARN("node {} is lost and its volumes are fenced: it is put out of service", node.name);
-    return kube_.set_taint(node.name, true);
-  }
-  if (well && node.tainted && passed >= options_.well_after) {
+  auto [found, first] = seen_.try_emplace(node.name, Seen{now, now});
+  Seen& seen = found->second;
+  if (!offline) seen.online = now;
+  if (!well) seen.unwell = now;
+  if (!node.ready && node.tainted) return kube_.remove_ending_pods(node.name);
+  const bool lost = !node.ready && now - seen.online >= options_.lost_after;
+  if (lost && node.has_attachments) return put_out_of_service(node, nodes);
+  if (node.tainted && well && now - seen.unwell >= options_.well_after) {
     LOG_INFO("node {} is back and clean: it is in service again", node.name);
     return kube_.set_taint(node.name, false);
   }
   return {};
+}
+
+Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes) {
+  OUTCOME_TRY(fence(node.cleat_node, nodes));
+  LOG_WARN("node {} is lost and its volumes are fenced: it is put out of service", node.name);
+  return kube_.set_taint(node.name, true);
 }
 
 Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {

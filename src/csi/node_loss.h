@@ -7,6 +7,8 @@
 // reach (R3, R4), and let go again. What the lost node still writes is refused from then on, so
 // that a pod of it that goes on unseen can change nothing. A node that is cut off from one of the
 // two alone is left alone: its attached volumes go on.
+// The pods that Kubernetes then ends on the lost node wait for a word of that node, or for a look
+// that Kubernetes takes every 20 s: they are taken away at once.
 // Off again: the node is ready and online, no volume is attached there, and that for a while.
 //
 // Threading: one thread calls step(). Ownership: borrows both. No state that matters: after a
@@ -24,7 +26,7 @@
 namespace cleat::csi {
 
 struct NodeLossOptions {
-  Duration lost_after = 10s;  // both say so for this long
+  Duration lost_after = 10s;  // for this long Cleat has missed it; Kubernetes waits by itself
   Duration well_after = 30s;
 };
 
@@ -38,10 +40,11 @@ class NodeLoss {
 
  private:
   struct Seen {
-    bool lost = false;
-    TimePoint since;
+    TimePoint online;  // to Cleat, the last time that it was
+    TimePoint unwell;
   };
   Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now);
+  Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
 
   const Cleatd& cleatd_;

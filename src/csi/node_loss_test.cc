@@ -17,6 +17,11 @@ class FakeKube final : public KubePort {
     }
     return {};
   }
+  Outcome<> remove_ending_pods(const std::string& node) override {
+    removed_from.push_back(node);
+    return {};
+  }
+  std::vector<std::string> removed_from;
   std::vector<KubeNode> known{{"k1", "n1", true, false, true}, {"k2", "n2", true, false, false}};
 };
 
@@ -69,6 +74,46 @@ TEST_F(NodeLossTest, FencedFirstThenTainted) {
   EXPECT_EQ(fake.state().count("Detach data n3"), 1);
   EXPECT_FALSE(fake.state().find("data")->has_attachment());
   EXPECT_FALSE(kube.known[1].tainted);
+}
+
+TEST_F(NodeLossTest, CleatAndKubernetesWaitAtTheSameTime) {
+  ASSERT_TRUE(after(0s));
+  lose(false, true);
+  ASSERT_TRUE(after(12s));
+  EXPECT_FALSE(tainted()) << "Kubernetes has not given it up";
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, WhatCleatHasSeenLatelyIsNotLost) {
+  lose(true, false);
+  ASSERT_TRUE(after(60s));
+  lose(true, true);
+  ASSERT_TRUE(after(9s));
+  EXPECT_FALSE(tainted());
+  lose(true, false);
+  ASSERT_TRUE(after(1s));
+  lose(true, true);
+  ASSERT_TRUE(after(9s));
+  EXPECT_FALSE(tainted()) << "it was back in between";
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, PodsThatEndAreTakenAwayOnlyFromANodeOutOfService) {
+  ASSERT_TRUE(after(0s));
+  lose(true, true);
+  fake.state().fails["Attach"] = Code::kUnreachable;
+  EXPECT_FALSE(after(10s));
+  EXPECT_TRUE(kube.removed_from.empty()) << "the fence does not hold";
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(tainted());
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(kube.removed_from, std::vector<std::string>{"k1"});
+  lose(false, false);
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(kube.removed_from.size(), 1U) << "its kubelet ends them";
 }
 
 TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {

@@ -10,10 +10,12 @@ void declare_node_loss(OptionSet& set, CsiOptions& options) {
       {.name = "node_loss",
        .help = "controller: fences the volumes of a node that is lost to Kubernetes and to "
                "Cleat, and then puts the node out of service, so that its pods start elsewhere"});
-  set.add(&options.node_loss_after, {.name = "node_loss_after",
-                                     .help = "how long both must say that a node is lost",
-                                     .min = Duration(1s).count(),
-                                     .max = Duration(std::chrono::hours(1)).count()});
+  set.add(&options.node_loss_after,
+          {.name = "node_loss_after",
+           .help = "how long Cleat must have missed a node that Kubernetes has "
+                   "given up as well",
+           .min = Duration(1s).count(),
+           .max = Duration(std::chrono::hours(1)).count()});
   set.add(&options.kube_api,
           {.name = "kube_api",
            .help = "URL of the Kubernetes API; inside a pod it is found; without "

@@ -18,7 +18,7 @@ namespace cleat::csi {
 namespace {
 
 constexpr Duration kProbeTimeout = 3s;
-constexpr Duration kNodeWatchPeriod = 2s;
+constexpr Duration kNodeWatchPeriod = 1s;
 
 CleatdOptions cleatd_options(const CsiOptions& options, const std::string& token,
                              Duration timeout) {

@@ -43,16 +43,18 @@ struct Volume::Copying {
 
 io::Task<void> Volume::resync_loop() {
   while (!ending()) {
+    // Before the first attempt, too: who opens a volume only to fence a lost node lets it go at
+    // once, and would wait for an attempt to reach that node.
+    TimePoint again = context_.executor.now() + kResyncRetry;
+    while (!ending() && context_.executor.now() < again) {
+      co_await ticked_.wait();
+    }
     for (core::MemberIndex member : membership_.set().behind()) {
       if (ending()) break;
       auto result = co_await resync(member);
       resync_progress_.member = core::kNoMember;
       if (result) resync_problems_[member].clear();
       if (!result) resync_failed(member, result.error());
-    }
-    TimePoint again = context_.executor.now() + kResyncRetry;
-    while (!ending() && context_.executor.now() < again) {
-      co_await ticked_.wait();
     }
   }
 }

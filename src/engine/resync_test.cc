@@ -42,6 +42,18 @@ class ResyncTest : public VolumeTest {
   }
 };
 
+// A volume is opened to fence a lost node, and let go at once: that node has a replica as a rule.
+TEST_F(ResyncTest, AVolumeThatIsLetGoAtOnceDoesNotWaitForAReplicaThatIsAway) {
+  registry.edit().replicas[1].state = core::ReplicaState::kStale;
+  replicas[1].fails = unreachable;
+  replicas[1].takes = [](const wire::Header&) -> Duration { return 1s; };
+  attach();
+  loop.run_until(loop.now() + 10ms);
+  const TimePoint before = loop.now();
+  EXPECT_TRUE(loop.wait(volume->detach()));
+  EXPECT_LT(loop.now() - before, 100ms);
+}
+
 // The join was stored and its answer lost. Whoever takes over then believes the record: it may
 // reach, and fence, only the replica that joined.
 TEST_F(ResyncTest, R5NoReadIsAnsweredWithoutAReplicaWhoseJoinMayHaveBeenStored) {

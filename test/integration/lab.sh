@@ -7,8 +7,8 @@ build=$(dirname "$(readlink -f "${1:?usage: $(basename "$0") DIRECTORY-OF-PROGRA
 lab=$(readlink -f "$(dirname "$0")/../../lab/cluster")
 dir=$(mktemp -d /var/tmp/cleat-lab-test-XXXXXX)
 slow=$(mktemp -d) # programs that begin late
-pattern=$(mktemp)
-echo "$dir" >"$pattern" # in a file: else grep would find itself
+# shellcheck source=test/integration/leftovers.sh
+source "$(dirname "$0")/leftovers.sh"
 
 note() { printf '%s %s\n' "$(date +%T)" "$*"; }
 fail() {
@@ -18,13 +18,7 @@ fail() {
 }
 lab() { "$lab" --dir "$dir" "$@"; }
 on() { lab exec "$1" -- "${@:2}"; }
-trap 'lab down; rm -rf "$pattern" "$slow"' EXIT
-
-# Processes that have the directory in their command line or in their mounts, as every node has.
-own_processes() {
-  grep -l -s -F -f "$pattern" /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo |
-    cut -d / -f 3 | sort -u | grep -v -x -e "$$" -e "$BASHPID" || [ $? = 1 ]
-}
+trap 'lab down; rm -rf "$slow"' EXIT
 
 # "LOOP SEQUENCE" of the device behind a volume of a node.
 loop_of() {
@@ -39,9 +33,9 @@ loop_is_ours() {
 
 expect_nothing_left() {
   lab down || fail "down failed"
-  [ -z "$(own_processes)" ] || fail "processes are left: $(own_processes | xargs)"
-  ! grep -q -F -f "$pattern" /proc/self/mountinfo || fail "mounts are left"
-  [ ! -e "$dir" ] || fail "$dir is left"
+  local left
+  left=$(leftovers "$dir")
+  [ -z "$left" ] || fail "left behind: $left"
 }
 
 # Starts `up` in a process group of its own and kills all of it after some seconds.
@@ -77,7 +71,7 @@ chmod +x "$slow/unshare"
 PATH=$slow:$PATH kill_up_after 1
 expect_nothing_left
 sleep 2
-[ -z "$(own_processes)" ] || fail "processes came after down"
+[ -z "$(own_processes "$dir")" ] || fail "processes came after down"
 
 note "up on what an earlier one left: a pool file that is no pool"
 kill_up_after 6

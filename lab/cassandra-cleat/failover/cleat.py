@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from drill_lib.cluster import find_epoch
-from drill_lib.process import DrillError, end_group
+from drill_lib.inspected import epoch_of, find_epoch
+from drill_lib.process import DrillError, end_group, start
 
 from .kubernetes import QUICK_SECONDS, Kubernetes
 
@@ -56,14 +56,7 @@ class EpochWatch:
     def __init__(self, command: list[str], before: int, tell: Callable[[float, int], None]) -> None:
         self._before = before
         self._tell = tell
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        self._process = start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -92,10 +85,7 @@ class Cleat:
         return only(json.loads(self._cleat("v", "i", name, "-j")))
 
     def epoch(self, name: str) -> int:
-        epoch = find_epoch(self.inspect(name))
-        if epoch is None:
-            raise DrillError(f"cleat v i {name} -j tells no epoch")
-        return epoch
+        return epoch_of(self.inspect(name))
 
     def watch_epoch(self, name: str, tell: Callable[[float, int], None]) -> EpochWatch:
         """From the epoch that the volume has now."""

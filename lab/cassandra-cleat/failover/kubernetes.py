@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from drill_lib.nodes import Nodes
 from drill_lib.process import run
 
 QUICK_SECONDS = 60
-NODE_SECONDS = 180
 
 
-class Kubernetes:
-    def __init__(self, program: Path) -> None:
-        self._program = str(program)
-
+class Kubernetes(Nodes):
     def kubectl_command(self, *words: str) -> list[str]:
         return [self._program, "kubectl", *words]
 
@@ -39,18 +35,3 @@ class Kubernetes:
 
     def on(self, node: str, *words: str, seconds: float = QUICK_SECONDS) -> str:
         return run(self.on_command(node, words), seconds)
-
-    def crash(self, node: str) -> None:
-        self._act("crash", node)
-
-    def start(self, node: str) -> None:
-        self._act("start", node)
-
-    def isolate(self, node: str) -> None:
-        self._act("isolate", node)
-
-    def heal(self, node: str) -> None:
-        self._act("heal", node)
-
-    def _act(self, verb: str, node: str) -> None:
-        run([self._program, verb, node], NODE_SECONDS)

@@ -21,13 +21,16 @@ WAIT = (
 class Mount:
     at: float
     device: str  # kernel name, such as loop3
+    volume: str  # the persistent volume's name
 
 
 def parse_wait(text: str) -> Mount:
-    """The time and the device in what WAIT printed: a line of mountinfo has it behind a dash."""
+    """What WAIT printed. A line of mountinfo has the mount point in front of a dash, and in that
+    CSI/VOLUME/mount; and the device behind the dash."""
     at, line = text.strip().splitlines()[-2:]
-    device = line.split(" - ", 1)[1].split()[1]
-    return Mount(float(at), os.path.basename(device))
+    point, device = line.split()[4], line.split(" - ", 1)[1].split()[1]
+    volume = point.partition(f"/{CSI}/")[2].split("/")[0]
+    return Mount(float(at), os.path.basename(device), volume)
 
 
 def wait_mount(kubernetes: Kubernetes, node: str, uid: str, seconds: float) -> Mount:

@@ -44,6 +44,9 @@ class Move:
         self.placed = threading.Event()
         self.uid = ""
         self.node = ""
+        # The new pod's volume, which is the old one as long as nothing else is known.
+        self._volume = place.persistent_volume
+        self._attached: dict[tuple[str, str], float] = {}  # volume and node -> when
 
     def see_pod(self, at: float, kind: str, pod: dict[str, Any]) -> None:
         if pod["metadata"]["name"] != self._place.pod:
@@ -56,14 +59,25 @@ class Move:
 
     def see_attachment(self, at: float, kind: str, attachment: dict[str, Any]) -> None:
         spec = attachment["spec"]
-        if spec["source"].get("persistentVolumeName") != self._place.persistent_volume:
-            return
-        node = spec["nodeName"]
-        if node == self._place.node:
+        volume, node = spec["source"].get("persistentVolumeName", ""), spec["nodeName"]
+        if (volume, node) == (self._place.persistent_volume, self._place.node):
             if kind == "DELETED":
                 self._mark("detached", at, f"from {node}")
         elif attachment.get("status", {}).get("attached"):
-            self._mark("attached", at, f"to {node}")
+            with self._lock:
+                self._attached.setdefault((volume, node), at)
+                self._mark_attached()
+
+    def see_mounted(self, volume: str) -> None:
+        """The new pod has this volume: the old one, or one made anew."""
+        with self._lock:
+            self._volume = volume
+            self._mark_attached()
+
+    def _mark_attached(self) -> None:
+        for (volume, node), at in self._attached.items():
+            if volume == self._volume:
+                self._mark("attached", at, f"to {node}")
 
     def _see_old(self, at: float, kind: str, pod: dict[str, Any]) -> None:
         if "deletionTimestamp" in pod["metadata"]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import drill_lib.plots
 import matplotlib.pyplot as plt
+from drill_lib.colors import GREEN, GREY, PURPLE
 
-from .report import LABELS
-from .steps import GREEN, GREY, MARKS, PURPLE
+from .steps import LABELS, MARKS
 
 # A stage of the way back by the figure at its end, what it is, its color.
 STAGES = (

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drill_lib.log import Phases, count_sync_tasks
-from drill_lib.process import DrillError, wait_quiet
-from drill_lib.table import KEYSPACE
+from drill_lib import member
+from drill_lib.log import Phases
+from drill_lib.member import TOOL_SECONDS
 
 from .kubernetes import Kubernetes
 
-HINTS = "/cassandra_data/hints"
-TOOL_SECONDS = 120
-HOST_ID = re.compile(r"^ID\s*:\s*(\S+)", re.MULTILINE)
+DATA = "/cassandra_data"
 STATUS_LINE = re.compile(r"^([UD][NLJM])\s+(\S+)\s", re.MULTILINE)
 RECEIVED = re.compile(r"Receiving (\d+) files?\(([\d.]+)\s*(KiB|MiB|GiB|B|bytes)")
 MIB = {"B": 2.0**-20, "bytes": 2.0**-20, "KiB": 2.0**-10, "MiB": 1.0, "GiB": 1024.0}
@@ -36,10 +34,11 @@ def received_mib(lines: Iterable[str]) -> float:
     return sum(float(match[2]) * MIB[match[3]] for match in found if match)
 
 
-class Member:
+class Member(member.Member):
     """One pod of the StatefulSet, wherever it runs."""
 
     def __init__(self, kubernetes: Kubernetes, pod: str) -> None:
+        super().__init__(pod, DATA)
         self._kubernetes = kubernetes
         self.pod = pod
 
@@ -65,25 +64,3 @@ class Member:
 
     def log_lines(self) -> list[str]:
         return self._kubernetes.kubectl("logs", self.pod).splitlines()
-
-    def host_id(self) -> str:
-        match = HOST_ID.search(self.tool("info"))
-        if match is None:
-            raise DrillError(f"nodetool info in {self.pod} tells no host id")
-        return match[1]
-
-    def wait_hints_delivered(self, host_id: str, seconds: float) -> float:
-        """When the quiet began in which this member has no hints for the other any more."""
-
-        def busy() -> bool:
-            return bool(self.run("find", HINTS, "-name", f"{host_id}-*.hints").strip())
-
-        return wait_quiet(f"hints for {host_id} delivered by {self.pod}", seconds, busy)
-
-    def repair(self, seconds: float) -> tuple[str, int]:
-        """What `nodetool repair` answered, and how many ranges it found to differ."""
-        before = count_sync_tasks(self.log_lines())
-        answer = self.tool("repair", "-full", KEYSPACE, seconds=seconds)
-        if "Repair completed successfully" not in answer:
-            raise DrillError(f"nodetool repair in {self.pod} did not succeed:\n{answer[-500:]}")
-        return answer, count_sync_tasks(self.log_lines()) - before

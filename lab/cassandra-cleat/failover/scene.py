@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from drill_lib import ballast
+from drill_lib import ballast, proof
 from drill_lib.iostat import Attachment
-from drill_lib.process import DrillError, attempt, end_group, say, wait_until
+from drill_lib.nodes import LOST, SURVIVOR
+from drill_lib.process import DrillError, attempt, end_group, say, start, wait_until
 
 from .cleat import Cleat
 from .kubernetes import Kubernetes
@@ -19,9 +20,7 @@ from .ring import Member
 
 HERE = Path(__file__).resolve().parent.parent
 PODS = ("cassandra-0", "cassandra-1")
-SURVIVOR, LOST, TAKEOVER = "cassandra2", "cassandra3", "cassandra1"
 CLAIM = "cassandra-data"  # of the StatefulSet's template; a pod's claim is CLAIM-POD
-NODES = (TAKEOVER, SURVIVOR, LOST)
 
 START_SECONDS = 1500
 STOP_SECONDS = 300
@@ -30,22 +29,15 @@ BALLAST_SECONDS_PER_MIB = 2.0
 WHOLE_SECONDS = 300
 
 
-@dataclass(frozen=True)
-class Options:
-    how: str  # cordon, node-crash or isolate
-    copies: int
+@dataclass(frozen=True, kw_only=True)
+class Options(proof.Options):
     ballast_mib: int
     compare: tuple[str, ...]  # of recovery.KINDS
-    out: Path
-    interval: int  # of iostat, in seconds
-    count: int | None  # of samples; None: until the end
 
 
 def run_script(name: str, *words: str, seconds: float) -> None:
     """One of the scripts of the walk-through, with its output on the drill's."""
-    process = subprocess.Popen(
-        [str(HERE / name), *words], stdin=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    process = start([str(HERE / name), *words])
     try:
         status = process.wait(timeout=seconds)
     except BaseException as error:

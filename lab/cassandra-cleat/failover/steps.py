@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drill_lib.colors import BLUE, GREEN, GREY, PURPLE, RED
 from drill_lib.tables import Figure
 
 STEPS = {
@@ -26,7 +27,6 @@ STEPS = {
     "rows_checked": "every row checked",
 }
 
-RED, PURPLE, GREY, GREEN, BLUE = "#d62728", "#9467bd", "#7f7f7f", "#2ca02c", "#1f77b4"
 MARKS = {
     "loss": ("node taken", RED),
     "terminated": ("pod gone", RED),
@@ -81,3 +81,12 @@ RECOVERY_STEPS = {
 }
 # A lost volume may be detached after the new one is in use, and only then be deleted.
 RECOVERY_MAY_LACK = ("detached",)
+
+# The failover itself, and what it is compared with.
+DRILL = "drill"
+LABELS = {
+    DRILL: "the pod moves with its volume, under load (this drill)",
+    "move": "the pod moves with its volume",
+    "restore": "volume lost: restore from a Cleat snapshot, then repair",
+    "bootstrap": "volume lost: full bootstrap on an empty volume",
+}

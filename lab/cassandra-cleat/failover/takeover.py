@@ -73,9 +73,9 @@ class Takeover:
     def _wait_mounted(self, seconds: float) -> None:
         node = self._move.node
         mount = wait_mount(self._kubernetes, node, self._move.uid, seconds)
+        self._move.see_mounted(mount.volume)
         self._timeline.mark("mounted", mount.at, f"{mount.device} on {node}")
-        volume = self._place.persistent_volume
-        self._mounted(Place(self._place.pod, self._move.uid, node, volume), mount)
+        self._mounted(Place(self._place.pod, self._move.uid, node, mount.volume), mount)
 
     def _is_ready(self) -> bool:
         return self._timeline.at("pod_ready") is not None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from drill_lib.process import end_group
+from drill_lib.process import end_group, start
 
 from .kubernetes import Kubernetes
 
@@ -61,14 +61,7 @@ class Watch:
         end_group(self._process)
 
     def _start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        return start(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def _read(self) -> None:
         # A watch that the server ends is begun again, and then tells of what is there as ADDED.

@@ -76,6 +76,20 @@ class Moves(unittest.TestCase):
         self.move.see_pod(30, "DELETED", pod("old", "cassandra3", "running"))
         self.assertEqual([("deleted", 30), ("terminated", 30)], self.seen())
 
+    def test_a_volume_made_anew_is_known_once_it_is_mounted(self) -> None:
+        # On the old node or on another; its attachment is told before or after the mount.
+        self.move.see_attachment(0, "ADDED", attachment("cassandra3", True))
+        self.move.see_attachment(2, "DELETED", attachment("cassandra3", True))
+        self.move.see_attachment(4, "MODIFIED", attachment("cassandra3", True, "pvc-9"))
+        self.assertEqual([("detached", 2)], self.seen())
+        self.move.see_mounted("pvc-9")
+        self.assertEqual([("detached", 2), ("attached", 4)], self.seen())
+
+    def test_the_mount_may_be_seen_before_the_attachment(self) -> None:
+        self.move.see_mounted("pvc-9")
+        self.move.see_attachment(4, "MODIFIED", attachment("cassandra3", True, "pvc-9"))
+        self.assertEqual([("attached", 4)], self.seen())
+
     def test_others_are_not_ours(self) -> None:
         other = pod("x", "cassandra2", "running", True)
         other["metadata"]["name"] = "cassandra-1"
@@ -110,7 +124,14 @@ def timeline_of(steps: dict[str, str], **seconds: float) -> Timeline:
 
 class Reports(unittest.TestCase):
     def setUp(self) -> None:
-        self.options = Options("cordon", 1, 256, recovery.KINDS, Path("out"), 2, None)
+        self.options = Options(
+            how="cordon",
+            copies=1,
+            out=Path("out"),
+            interval=2,
+            ballast_mib=256,
+            compare=recovery.KINDS,
+        )
         self.timeline = timeline_of(STEPS, loss=0, cql_ready=20, hints_delivered=40)
         others = [
             recovery.Recovery(kind, timeline_of(RECOVERY_STEPS, **times), 256.0, 0, 0)
@@ -160,6 +181,15 @@ class Reports(unittest.TestCase):
     def test_recovery_has_to_bring_every_row_back(self) -> None:
         self.findings.recoveries[0].rows_wrong = 1
         self.assertFalse(self.data()["passed"])
+
+    def test_steps_that_a_recovery_lacks_are_told(self) -> None:
+        steps = {name: label for name, label in RECOVERY_STEPS.items() if name != "attached"}
+        seen = Timeline(str, RECOVERY_STEPS)
+        for event in timeline_of(steps).events():
+            seen.mark(event.name, event.at)
+        self.findings.recoveries[1].timeline = seen
+        data = self.data()
+        self.assertEqual((False, ["restore: attached"]), (data["passed"], data["steps_not_seen"]))
 
     def test_ratios(self) -> None:
         ratios = self.data()["ratios"]

@@ -41,6 +41,7 @@ class Mounts(unittest.TestCase):
     def test_time_and_device(self) -> None:
         mount = parse_wait(MOUNTED)
         self.assertEqual((1764151200.123456789, "loop12"), (mount.at, mount.device))
+        self.assertEqual("pvc-77", mount.volume)
 
     def test_what_is_printed_before_is_passed_over(self) -> None:
         self.assertEqual("loop12", parse_wait("a warning\n" + MOUNTED).device)

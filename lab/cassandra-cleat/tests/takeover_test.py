@@ -63,7 +63,7 @@ class Takeovers(unittest.TestCase):
         self.say_attachments()
 
     def say_attachments(self) -> None:
-        gone, come = attachment("cassandra3", False), attachment("cassandra1", True)
+        gone, come = attachment("cassandra3", False), attachment("cassandra1", True, "pvc-77")
         (self.lab / "attachments").write_text(changes(("DELETED", gone), ("MODIFIED", come)))
 
     def say_pods(self, *new: object) -> None:
@@ -86,7 +86,8 @@ class Takeovers(unittest.TestCase):
         others |= {"load_finished", "repair_done", "rows_checked"}
         self.assertEqual(others, set(self.timeline.missing()))
         [(place, mount)] = self.mounts
-        self.assertEqual(("new", "cassandra1", "pvc-1"), (place.uid, place.node, "pvc-1"))
+        self.assertEqual(("new", "cassandra1"), (place.uid, place.node))
+        self.assertEqual("pvc-77", place.persistent_volume, "a new one, as its mount says")
         self.assertEqual("loop12", mount.device)
 
     def test_why_it_is_not_scheduled_is_told(self) -> None:

@@ -1,1 +1,1 @@
-"""The Cassandra drill: a node of a loaded Cassandra is lost, and its volume goes on elsewhere."""
+"""What the drills with Cassandra share: load, rows, timeline, report, running of commands."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .process import DrillError, end_group
+from .process import DrillError, end_group, start
 
 DECODER = json.JSONDecoder()
 
@@ -92,14 +92,11 @@ class Iostat:
         self._file = out / "iostat.json"
         times = [str(interval), *([str(count)] if count else [])]
         with open(self._file, "w", encoding="utf-8") as output:
-            self._process = subprocess.Popen(
+            self._process = start(
                 ["iostat", "-x", "-d", "-t", "-y", "-o", "JSON", *times],
-                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "S_TIME_FORMAT": "ISO", "LC_ALL": "C"},
-                text=True,
-                start_new_session=True,
             )
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import DrillError, end_group
+from .process import DrillError, end_group, start
 from .table import COLUMNS, TABLE
 
 # A small file is loaded no faster than in this time, to last through the whole failover.
@@ -79,14 +79,7 @@ class Load:
         self.output = CopyOutput()
         self._log = log
         self._gave_up = gave_up
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        self._process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -15,24 +15,13 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .colors import BLUE, GREEN, ORANGE, RED
+
 RATE_WINDOW_S = 2.0
-COLORS = ("#1f77b4", "#d62728", "#ff7f0e", "#2ca02c")
+COLORS = (BLUE, RED, ORANGE, GREEN)
 
 # The events that are marked, by short names, and the color of their kind.
 Marks = Mapping[str, tuple[str, str]]
-MARKS: Marks = {
-    "loss": ("node lost", "#d62728"),
-    "fenced": ("fenced", "#9467bd"),
-    "attached": ("attached", "#9467bd"),
-    "mounted": ("mounted", "#9467bd"),
-    "process_started": ("process started", "#7f7f7f"),
-    "replay_begin": ("replay begins", "#7f7f7f"),
-    "replay_end": ("replay ends", "#7f7f7f"),
-    "cql_ready": ("CQL ready", "#2ca02c"),
-    "hints_delivered": ("hints delivered", "#2ca02c"),
-    "load_finished": ("load finished", "#1f77b4"),
-    "repair_done": ("repair done", "#2ca02c"),
-}
 
 
 def rates(
@@ -145,7 +134,7 @@ def plot_devices(
     plot.save(path)
 
 
-def draw(out: Path, data: dict[str, Any], marks: Marks = MARKS) -> list[str]:
+def draw(out: Path, data: dict[str, Any], marks: Marks) -> list[str]:
     """Draws what there is data for; gives the names of the files."""
     if not data["load_progress"]:
         return []

@@ -8,10 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class DrillError(Exception):
     """A step did not happen. The text says what, why, and where to look."""
+
+
+def start(command: Sequence[str], **how: Any) -> subprocess.Popen[str]:
+    """Starts the command in a session of its own, for end_group. `how` is as Popen takes it."""
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, text=True, start_new_session=True, **how
+    )
 
 
 def end_group(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> None:
@@ -30,14 +38,7 @@ def end_group(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTE
 
 def run(command: Sequence[str], seconds: float) -> str:
     """Standard output of the command. DrillError if it fails or takes longer than `seconds`."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     shown = " ".join(command)
     try:
         out, err = process.communicate(timeout=seconds)
@@ -86,7 +87,7 @@ def say(text: str) -> None:
     print(f"drill: {text}", flush=True)
 
 
-def attempt(what: str, act: Callable[..., object], *words: str) -> bool:
+def attempt(what: str, act: Callable[..., object], *words: object) -> bool:
     """A step of the clean-up: that it fails is told, but keeps no other step from being done."""
     try:
         act(*words)

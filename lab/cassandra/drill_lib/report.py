@@ -1,37 +1,21 @@
-"""report.json, with all that was measured, and report.md, which a person reads."""
+"""report.json, with all that was measured, and report.md, which a person reads: what the reports of
+all drills have in common."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .drill import Findings
-from .scene import LOST, SURVIVOR, TAKEOVER, Options
+from .nodes import LOST
+from .proof import Findings, Options
 from .tables import Figure, devices_table, figure_rows, rows_table, seconds, timeline_table
 from .timeline import Timeline
 
-RTO: tuple[Figure, ...] = (
-    ("storage_s", "storage: loss until the volume is mounted", "loss", "mounted"),
-    ("attach_s", "of which: loss until attached", "loss", "attached"),
-    (
-        "cassandra_start_s",
-        "Cassandra: process started until CQL ready",
-        "process_started",
-        "cql_ready",
-    ),
-    ("replay_s", "of which: commit log replay", "replay_begin", "replay_end"),
-    ("rto_s", "**loss until CQL ready (RTO)**", "loss", "cql_ready"),
-    ("hints_s", "CQL ready until hints delivered", "cql_ready", "hints_delivered"),
-    ("whole_s", "loss until hints delivered", "loss", "hints_delivered"),
-)
-
-HOW = {
-    "crash": f"everything on {LOST} was killed with SIGKILL",
-    "isolate": f"{LOST} was cut from the network and went on running",
-    "drain": f"{LOST} was drained and its volume detached cleanly",
-}
+# A heading and the lines below it.
+Section = tuple[str, Sequence[str]]
 
 
 def passed(timeline: Timeline, findings: Findings) -> bool:
@@ -45,7 +29,9 @@ def passed(timeline: Timeline, findings: Findings) -> bool:
     )
 
 
-def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[str, Any]:
+def as_json(
+    options: Options, timeline: Timeline, findings: Findings, figures: Sequence[Figure]
+) -> dict[str, Any]:
     comparison = findings.comparison
     return {
         "passed": passed(timeline, findings),
@@ -53,7 +39,6 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
         "steps_not_seen": timeline.missing(),
         "how": options.how,
         "copies": options.copies,
-        "fs": options.fs,
         "rows_in_file": findings.rows_in_file,
         "rows_loaded": findings.rows_loaded,
         "rows_found": comparison.rows_found if comparison else None,
@@ -63,7 +48,7 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
         "longest_pause_of_load_s": round(findings.longest_pause_s, 3),
         "repair_sync_tasks": findings.repair_sync_tasks,
         "replicas_equal_s": findings.replicas_equal_s,
-        "figures": {name: timeline.between(first, last) for name, _, first, last in RTO},
+        "figures": {name: timeline.between(first, last) for name, _, first, last in figures},
         "timeline": timeline.as_json(),
         "volumes_before": findings.volumes_before.splitlines(),
         "volumes_after": findings.volumes_after.splitlines(),
@@ -72,37 +57,46 @@ def as_json(options: Options, timeline: Timeline, findings: Findings) -> dict[st
     }
 
 
-def figures_table(data: dict[str, Any]) -> list[str]:
+def figures_table(data: dict[str, Any], figures: Sequence[Figure]) -> list[str]:
     equal = seconds(data["replicas_equal_s"])
     what = f"`cleat v check`: all replicas equal, {LOST} being back, after"
-    return [*figure_rows(data, RTO), f"| {what} | {equal} |"]
+    return [*figure_rows(data, figures), f"| {what} | {equal} |"]
 
 
-def as_markdown(data: dict[str, Any], plots: list[str]) -> str:
-    verdict = "passed: no row lost" if data["passed"] else "FAILED"
-    parts = [
-        f"# Cassandra drill: {verdict}",
-        "",
-        f"Two Cassandra nodes on {SURVIVOR} and {LOST}, each on an HA 2 volume ({data['fs']}). "
-        f"Under the load of cqlsh COPY, {HOW[data['how']]}; the volume was attached on {TAKEOVER} "
-        "and Cassandra started there with the same data, as the same member of the ring.",
-        "",
+def code(lines: Sequence[str]) -> list[str]:
+    return ["```", *lines, "```"]
+
+
+def sections(
+    data: dict[str, Any], figures: Sequence[Figure], more: Sequence[Section]
+) -> list[Section]:
+    failure = ["    " + line for line in data["failure"].splitlines()]
+    return [
+        *([("What failed", failure)] if failure else []),
+        ("Rows (RPO)", rows_table(data)),
+        ("Timeline", timeline_table(data)),
+        ("Figures (RTO)", figures_table(data, figures)),
+        *more,
+        ("Volumes before the loss", code(data["volumes_before"])),
+        ("Volumes after it", code(data["volumes_after"])),
+        ("Devices under the load (iostat)", devices_table(data)),
     ]
-    if data["failure"]:
-        parts += ["What failed:", "", *("    " + line for line in data["failure"].splitlines()), ""]
-    parts += ["## Rows", "", *rows_table(data), ""]
-    parts += ["## Timeline", "", *timeline_table(data), ""]
-    parts += ["## Figures", "", *figures_table(data), ""]
-    parts += ["## Volumes before the loss", "", "```", *data["volumes_before"], "```", ""]
-    parts += ["## Volumes after the takeover", "", "```", *data["volumes_after"], "```", ""]
-    parts += ["## Devices under the load (iostat)", "", *devices_table(data), ""]
+
+
+def as_markdown(
+    title: str, about: str, data: dict[str, Any], parts: Sequence[Section], plots: Sequence[str]
+) -> str:
+    verdict = "passed: no row lost" if data["passed"] else "FAILED"
+    lines = [f"# {title}: {verdict}", "", about, ""]
+    for heading, body in parts:
+        lines += [f"## {heading}", "", *body, ""]
     for plot in plots:
-        parts += [f"![{plot}]({plot})", ""]
-    return "\n".join(parts)
+        lines += [f"![{plot}]({plot})", ""]
+    return "\n".join(lines)
 
 
-def write(out: Path, data: dict[str, Any], plots: list[str]) -> Path:
+def write(out: Path, data: dict[str, Any], markdown: str) -> Path:
     (out / "report.json").write_text(json.dumps(data, indent=1) + "\n")
     report = out / "report.md"
-    report.write_text(as_markdown(data, plots))
+    report.write_text(markdown)
     return report

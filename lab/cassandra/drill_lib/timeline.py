@@ -8,23 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# Every step that the drill on lab/cluster must have seen.
-STEPS = {
-    "load_started": "cqlsh COPY started",
-    "loss": "cassandra3 lost",
-    "fenced": "volume fenced (epoch raised)",
-    "attached": "volume attached on cassandra1",
-    "mounted": "file system mounted",
-    "process_started": "Cassandra's process started",
-    "replay_begin": "commit log replay begins",
-    "replay_end": "commit log replayed",
-    "cql_ready": "CQL ready",
-    "hints_delivered": "hints delivered",
-    "load_finished": "cqlsh COPY finished",
-    "repair_done": "repair done",
-    "rows_checked": "every row checked",
-}
-
 
 @dataclass(frozen=True)
 class Event:
@@ -40,7 +23,7 @@ class Timeline:
     def __init__(
         self,
         tell: Callable[[str], None],
-        steps: Mapping[str, str] = STEPS,
+        steps: Mapping[str, str],
         zero: str = "loss",
     ) -> None:
         """`steps` has the label of each step that must be seen; time counts from step `zero`."""

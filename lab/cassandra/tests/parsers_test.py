@@ -6,10 +6,12 @@ import datetime
 import unittest
 
 from drill_lib import iostat, rows
-from drill_lib.cluster import find_epoch
+from drill_lib.inspected import find_epoch
 from drill_lib.load import CopyOutput, copy_statement
 from drill_lib.log import count_sync_tasks, parse_phases
-from drill_lib.timeline import STEPS, Timeline
+from drill_lib.timeline import Timeline
+
+from node_loss.steps import STEPS
 
 TAKEN_OVER = """\
 INFO  [main] 2026-11-22 19:18:39,599 DatabaseDescriptor.java:590 - Global memtable on-heap threshold
@@ -38,7 +40,7 @@ class LogPhases(unittest.TestCase):
         self.assertAlmostEqual(local("2026-11-22 19:19:12.381"), phases[2].at)
 
     def test_nothing_to_replay_is_both_ends(self) -> None:
-        timeline = Timeline(str)
+        timeline = Timeline(str, STEPS)
         for phase in parse_phases(NOTHING_TO_REPLAY.splitlines()):
             timeline.mark(phase.name, phase.at, phase.note)
         self.assertEqual(0.0, timeline.between("replay_begin", "replay_end"))
@@ -201,21 +203,21 @@ class Rows(unittest.TestCase):
 
 class Steps(unittest.TestCase):
     def test_missing_until_all_are_marked(self) -> None:
-        timeline = Timeline(str)
+        timeline = Timeline(str, STEPS)
         for name in list(STEPS)[1:]:
             timeline.mark(name, 1.0)
         self.assertEqual(["load_started"], timeline.missing())
         self.assertIsNone(timeline.between("load_started", "loss"))
 
     def test_first_mark_stands(self) -> None:
-        timeline = Timeline(str)
+        timeline = Timeline(str, STEPS)
         timeline.mark("loss", 1.0)
         timeline.mark("loss", 2.0)
         self.assertEqual(1.0, timeline.at("loss"))
 
     def test_unknown_step_is_refused(self) -> None:
         with self.assertRaises(KeyError):
-            Timeline(str).mark("los", 1.0)
+            Timeline(str, STEPS).mark("los", 1.0)
 
 
 if __name__ == "__main__":

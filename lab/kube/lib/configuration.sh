@@ -86,7 +86,7 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: "1%", imagefs.available: "1%"}
 systemReserved: {memory: "$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 6 / 10))Ki"}
-nodeStatusUpdateFrequency: 2s
+nodeStatusUpdateFrequency: 1s
 nodeLeaseDurationSeconds: 16
 YAML
 }

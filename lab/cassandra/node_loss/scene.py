@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from drill_lib import proof
+from drill_lib.iostat import Attachment
+from drill_lib.nodes import LOST, SURVIVOR, TAKEOVER
+from drill_lib.process import DrillError, attempt, say, wait_until
+
 from .cassandra import LAB, Cassandra, Site
 from .cluster import Cluster, Volumes
-from .iostat import Attachment
-from .process import DrillError, attempt, say, wait_until
 
-SURVIVOR, LOST, TAKEOVER = "cassandra2", "cassandra3", "cassandra1"
 SURVIVOR_VOLUME, MOVED_VOLUME = "cassandra-data-0", "cassandra-data-1"
 REPLICAS = {SURVIVOR_VOLUME: (SURVIVOR, TAKEOVER), MOVED_VOLUME: (LOST, TAKEOVER)}
 VOLUME_GIB = 10
+# Why not to delay the allocation of blocks: see README.md.
+MOUNT_OPTIONS = {"ext4": "nodelalloc", "xfs": "rw"}
 DATA = "/run/cassandra_data"  # /run is the node's own; the rest of / is the machine's
 
 START_SECONDS = 300
@@ -23,13 +27,9 @@ CQLSH_SECONDS = 60
 EQUAL_SECONDS = 180
 
 
-@dataclass(frozen=True)
-class Options:
-    how: str  # crash, isolate or drain
-    copies: int
+@dataclass(frozen=True, kw_only=True)
+class Options(proof.Options):
     fs: str  # ext4 or xfs
-    out: Path
-    interval: int  # of iostat, in seconds
     dist: Path  # what `prepare` built
 
     def python(self) -> str:
@@ -81,7 +81,7 @@ class Scene:
 
     def mount(self, volume: str, node: str) -> None:
         self.cluster.run(node, ["mkdir", "-p", DATA])
-        self.volumes.mount(node, volume, DATA)
+        self.volumes.mount(node, volume, DATA, MOUNT_OPTIONS[self._options.fs])
         self._mounted[volume] = node
 
     def lose(self) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from drill_lib.log import Phase, parse_phases
+from drill_lib.member import TOOL_SECONDS, Member
+from drill_lib.process import DrillError
+
 from .cluster import Cluster
-from .log import Phase, parse_phases
-from .process import DrillError, wait_quiet
 
 LAB = Path(__file__).resolve().parent.parent
 END_SECONDS = 75
-TOOL_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Site:
     seed: str  # address of the first member
 
 
-class Cassandra:
+class Cassandra(Member):
     """One Cassandra on one lab node. The same member started elsewhere is another of these."""
 
-    def __init__(self, site: Site, node: str, name: str) -> None:
+    def __init__(self, site: Site, node: str, volume: str) -> None:
+        super().__init__(f"{volume} on {node}", site.data)
         self._site = site
         self._node = node
-        self._name = name
-        self._logs = site.out / f"{name}-on-{node}"
+        self._logs = site.out / f"{volume}-on-{node}"
         self._started = False
 
     def start(self) -> None:
@@ -59,34 +58,17 @@ class Cassandra:
         deadline = time.monotonic() + seconds
         while not any(phase.name == "cql_ready" for phase in self.phases()):
             if not self._alive():
-                raise DrillError(
-                    f"{self._name} on {self._node} ended before it served CQL: see {log}"
-                )
+                raise DrillError(f"{self.name} ended before it served CQL: see {log}")
             if time.monotonic() > deadline:
-                raise DrillError(
-                    f"{self._name} on {self._node} serves no CQL after {seconds:.0f} s: see {log}"
-                )
+                raise DrillError(f"{self.name} serves no CQL after {seconds:.0f} s: see {log}")
             time.sleep(0.5)
 
+    def run(self, *words: str, seconds: float = TOOL_SECONDS) -> str:
+        return self._site.cluster.run(self._node, words, seconds)
+
     def tool(self, *words: str, seconds: float = TOOL_SECONDS) -> str:
-        """nodetool on the node where this Cassandra runs."""
-        command = [str(LAB / "node"), "tool", "--dist", str(self._site.dist), *words]
-        return self._site.cluster.run(self._node, command, seconds)
-
-    def host_id(self) -> str:
-        match = re.search(r"^ID\s*:\s*(\S+)", self.tool("info"), re.MULTILINE)
-        if match is None:
-            raise DrillError(f"nodetool info on {self._node} tells no host id")
-        return match[1]
-
-    def has_hints_for(self, host_id: str) -> bool:
-        words = ["find", f"{self._site.data}/hints", "-name", f"{host_id}-*.hints"]
-        return bool(self._site.cluster.run(self._node, words).strip())
-
-    def wait_hints_delivered(self, host_id: str, seconds: float) -> float:
-        """When the quiet began in which this member has no hints for the other any more."""
-        what = f"hints for {host_id} delivered by {self._node}"
-        return wait_quiet(what, seconds, partial(self.has_hints_for, host_id))
+        node = [str(LAB / "node"), "tool", "--dist", str(self._site.dist)]
+        return self.run(*node, *words, seconds=seconds)
 
     def stop(self) -> None:
         self._end("stop")
@@ -106,11 +88,11 @@ class Cassandra:
     def _alive(self) -> bool:
         pid = (self._logs / "pid").read_text().strip()
         try:
-            self._site.cluster.run(self._node, ["test", "-d", f"/proc/{pid}"])
+            self.run("test", "-d", f"/proc/{pid}")
         except DrillError:
             return False
         return True
 
     def _node_command(self, verb: str, *words: str) -> None:
         command = [str(LAB / "node"), verb, "--logs", str(self._logs), *words]
-        self._site.cluster.run(self._node, command, END_SECONDS)
+        self.run(*command, seconds=END_SECONDS)

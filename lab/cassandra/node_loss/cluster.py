@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from .process import DrillError, run
+from drill_lib.inspected import epoch_of
+from drill_lib.nodes import Nodes
+from drill_lib.process import DrillError, run
 
-NODE_SECONDS = 60
 VOLUME_SECONDS = 60
 QUICK_SECONDS = 15
 
 
-class Cluster:
+class Cluster(Nodes):
     """The nodes, through the `lab/cluster` command."""
 
     def __init__(self, program: Path, directory: str | None) -> None:
-        self._program = str(program)
-        self._options = ["--dir", directory] if directory else []
+        super().__init__(program, *(["--dir", directory] if directory else []))
 
     def command(self, node: str, words: Sequence[str]) -> list[str]:
         """The command that runs `words` on the node."""
@@ -30,32 +29,6 @@ class Cluster:
 
     def address(self, node: str) -> str:
         return self.run(node, ["hostname", "-I"]).split()[0]
-
-    def crash(self, node: str) -> None:
-        self._act("crash", node)
-
-    def start(self, node: str) -> None:
-        self._act("start", node)
-
-    def isolate(self, node: str) -> None:
-        self._act("isolate", node)
-
-    def heal(self, node: str) -> None:
-        self._act("heal", node)
-
-    def _act(self, verb: str, node: str) -> None:
-        run([self._program, verb, *self._options, node], NODE_SECONDS)
-
-
-def find_epoch(inspected: Any) -> int | None:
-    """The volume's epoch in the JSON of `cleat v inspect`, at whatever depth it stands."""
-    if isinstance(inspected, dict):
-        if "epoch" in inspected:
-            return int(inspected["epoch"])
-        inspected = list(inspected.values())
-    if isinstance(inspected, list):
-        return next((e for e in map(find_epoch, inspected) if e is not None), None)
-    return None
 
 
 class Volumes:
@@ -76,8 +49,8 @@ class Volumes:
             raise DrillError(f"cleat host attach {name} on {node} printed no device: {out!r}")
         return device
 
-    def mount(self, node: str, name: str, directory: str) -> None:
-        self._cleat(node, "host", "mount", name, directory)
+    def mount(self, node: str, name: str, directory: str, options: str) -> None:
+        self._cleat(node, "host", "mount", name, directory, "--options", options)
 
     def unmount(self, node: str, name: str, directory: str) -> None:
         self._cleat(node, "host", "unmount", name, directory)
@@ -96,10 +69,7 @@ class Volumes:
         return self._cleat(node, "v", "l").rstrip()
 
     def epoch(self, node: str, name: str) -> int:
-        epoch = find_epoch(json.loads(self._cleat(node, "v", "i", name, "-j")))
-        if epoch is None:
-            raise DrillError(f"cleat v i {name} -j tells no epoch")
-        return epoch
+        return epoch_of(json.loads(self._cleat(node, "v", "i", name, "-j")))
 
     def _cleat(self, node: str, *words: str) -> str:
         return self._cluster.run(node, ["cleat", *words], VOLUME_SECONDS)
