@@ -57,6 +57,23 @@ def check_plain(first, reader):
         raise Failure("one snapshot after the other looks like a group: the writer is too slow")
 
 
+def check_hooks(cluster, first, second):
+    """Hooks run for each volume that has the label, and know where it is attached."""
+    for name in NAMES:
+        first.cleat("volume", "update", name, "--label", "pair=yes")
+    log = cluster.directory / "hooks"
+    note = f'echo "%s $CLEAT_VOLUME on $CLEAT_NODE, $CLEAT_LABEL_PAIR" >>{log}'
+    hooks = ("--pre-hook", note % "before", "--post-hook", note % "after")
+    first.cleat("volume", "snapshot", "create", "--group", "pair=yes", "--name", "hooked", *hooks)
+    where = dict(zip(NAMES, (first.name, second.name)))
+    times = ("before", "after")
+    wanted = [f"{time} {name} on {where[name]}, yes" for time in times for name in NAMES]
+    ran = log.read_text().splitlines()
+    if sorted(ran[:2]) + sorted(ran[2:]) != wanted:
+        raise Failure(f"the hooks that ran: {ran}")
+    say("hooks ran before and after")
+
+
 def snapshots(node):
     listed = node.cleat_json("volume", "snapshot", "list")["snapshots"]
     return sorted(each["name"] for each in listed if each["state"] != "deleting")
@@ -87,6 +104,7 @@ def run(cluster, options):
         wait_until(lambda: writes(first) > 100, 30, "the writer writes")
         check_groups(first, third, ROUNDS[options.length])
         check_plain(first, third)
+        check_hooks(cluster, first, second)
         if writer.poll() is not None:
             raise Failure("the writer ended before the last snapshot")
     finally:
