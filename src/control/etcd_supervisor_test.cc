@@ -172,6 +172,9 @@ TEST_F(ThreeNodes, AFoundMemberThatEndsIsStartedAgain) {
                                    fmt::format("http://127.0.0.1:{}", peer_port)};
   auto before = EtcdProcess::start(argv, directories[0].path() + "/before.log");
   ASSERT_TRUE(before) << before.error().message;
+  // Its command line is what it is known by: it has one once the program is loaded.
+  ASSERT_TRUE(
+      eventually([&] { return EtcdProcess::find(directories[0].path() + "/etcd").has_value(); }));
   up(0, 1);
   ASSERT_TRUE(eventually([&] { return nodes[0]->pid() == before->pid(); }));
   before->stop(5s);
