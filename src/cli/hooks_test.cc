@@ -31,7 +31,6 @@ class HooksTest : public ::testing::Test {
       return frozen_;
     };
   }
-  ~HooksTest() override { std::filesystem::remove_all(directory_); }
 
   int snapshot(std::vector<std::string> options) {
     std::vector<std::string> words{"v", "s", "group", "a", "b"};
@@ -50,9 +49,8 @@ class HooksTest : public ::testing::Test {
     return lines;
   }
 
-  std::string directory_ = "/tmp/cleat-hooks-XXXXXX";
-  std::string log_ = (::mkdtemp(directory_.data()), directory_ + "/log");
   FakeCluster cluster_;
+  std::string log_ = cluster_.address() + ".hooks";  // goes with the socket's directory
   grpc::Status frozen_;
   std::string err_;
 };

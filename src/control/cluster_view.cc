@@ -34,6 +34,16 @@ uint32_t VolumeView::in_sync_count() const {
       [](const auto& replica) { return replica.state == core::ReplicaState::kInSync; }));
 }
 
+std::string VolumeView::label(const std::string& key) const {
+  auto found = spec.labels().find(key);
+  return found == spec.labels().end() ? std::string{} : found->second;
+}
+
+double used_share(const meta::Pool& pool) {
+  if (pool.capacity_bytes() == 0) return 0;
+  return 1.0 - static_cast<double>(pool.free_bytes()) / static_cast<double>(pool.capacity_bytes());
+}
+
 Outcome<Topology> Topology::load(const ControlContext& context) {
   Topology out;
   OUTCOME_ASSIGN(auto nodes, load_all<meta::Node>(context.store, context.keys.nodes()));

@@ -34,7 +34,11 @@ struct VolumeView {
            spec.attachment().node() == record.primary.value;
   }
   uint32_t in_sync_count() const;
+  std::string label(const std::string& key) const;  // "": it has none of this key
 };
+
+// What is taken of a pool, 0 to 1; 0 while its capacity is not known.
+double used_share(const meta::Pool& pool);
 
 struct Topology {
   std::map<NodeId, NodeView> nodes;

@@ -100,9 +100,7 @@ class Finder {
       out.set_pool(label);
       return;
     }
-    if (pool.capacity_bytes() == 0) return;
-    const double used =
-        1.0 - static_cast<double>(pool.free_bytes()) / static_cast<double>(pool.capacity_bytes());
+    const double used = used_share(pool);
     if (used < context_.limits.pool_nearly_full) return;
     add(v1::HEALTH_DEGRADED, fmt::format("Pool {} is {:.0f} % full", label, used * 100),
         fmt::format("{} of {} are free", format_size(std::max(pool.free_bytes(), kBlockSize)),

@@ -19,16 +19,11 @@ constexpr int kElsewhere = 1;
 constexpr int kFullPenalty = 2;
 constexpr int kUnwellPenalty = 1;
 
-bool has_label(const VolumeView& volume, const char* key, const std::string& value) {
-  auto found = volume.spec.labels().find(key);
-  return found != volume.spec.labels().end() && found->second == value;
-}
-
 const VolumeView* volume_of(const ClusterView& view, const std::string& name_space,
                             const std::string& claim) {
   std::vector<const VolumeView*> found;
   for (const auto& [id, volume] : view.volumes) {
-    if (has_label(volume, kClaimLabel, claim) && has_label(volume, kNamespaceLabel, name_space)) {
+    if (volume.label(kClaimLabel) == claim && volume.label(kNamespaceLabel) == name_space) {
       found.push_back(&volume);
     }
   }
@@ -124,12 +119,8 @@ int PodPlacement::pool_penalty(const VolumeView& volume, NodeId node) const {
   for (const auto& [id, pool] : view_.topology.pools) {
     if (NodeId{pool.node()} != node || (held.value != 0 && id != held)) continue;
     const auto state = to_api(pool, view_.topology).state();
-    const double used = pool.capacity_bytes() == 0
-                            ? 0
-                            : 1.0 - static_cast<double>(pool.free_bytes()) /
-                                        static_cast<double>(pool.capacity_bytes());
     const int penalty = state == api::POOL_STATE_FULL ? kFullPenalty
-                        : state != api::POOL_STATE_ONLINE || used >= pool_nearly_full_
+                        : state != api::POOL_STATE_ONLINE || used_share(pool) >= pool_nearly_full_
                             ? kUnwellPenalty
                             : 0;
     least = std::min(least, penalty);

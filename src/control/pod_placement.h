@@ -25,7 +25,6 @@ class PodPlacement {
   // or was cloned with its labels) the newest that is no clone of another counts.
   PodPlacement(const ClusterView& view, double pool_nearly_full, const PodClaims& pod);
 
-  bool has_volumes() const { return !volumes_.empty(); }
   // Why the pod's volumes can't be attached on the node at all; empty when they can.
   std::string obstacle(const std::string& node) const;
   // 0 to kPodScoreMax, the mean of the pod's volumes. For each: 10 where a replica is in sync,

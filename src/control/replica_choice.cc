@@ -6,20 +6,13 @@
 namespace cleat::control {
 namespace {
 
-std::string label(const VolumeView& volume, const char* key) {
-  auto found = volume.spec.labels().find(key);
-  return found == volume.spec.labels().end() ? std::string{} : found->second;
-}
-
 bool is_part(const NodeSet& small, const NodeSet& large) {
   return std::includes(large.begin(), large.end(), small.begin(), small.end());
 }
 
-double used_share(const core::ReplicaRecord& replica, const Topology& topology) {
+double pool_share(const core::ReplicaRecord& replica, const Topology& topology) {
   auto pool = topology.pools.find(replica.pool);
-  if (pool == topology.pools.end() || pool->second.capacity_bytes() == 0) return 0;
-  return 1.0 - static_cast<double>(pool->second.free_bytes()) /
-                   static_cast<double>(pool->second.capacity_bytes());
+  return pool == topology.pools.end() ? 0 : used_share(pool->second);
 }
 
 // How many other replicas are in the same zone, and in the same rack of it.
@@ -51,7 +44,7 @@ auto badness(const core::ReplicaRecord& replica, const VolumeView& volume, const
   return std::tuple(replica.state != core::ReplicaState::kInSync, !topology.alive(replica.node),
                     leaves_group_apart(replica, volume, group),
                     replica.node != volume.record.primary, company(replica, volume, topology),
-                    used_share(replica, topology), replica.index);
+                    pool_share(replica, topology), replica.index);
 }
 
 }  // namespace
@@ -64,10 +57,10 @@ NodeSet nodes_of(const VolumeView& volume) {
 
 std::vector<NodeSet> nodes_of_its_group(const VolumeView& volume, const ClusterView& view) {
   std::vector<NodeSet> out;
-  const std::string group = label(volume, kGroupLabel);
-  if (group.empty() || label(volume, kApartLabel) != "true") return out;
+  const std::string group = volume.label(kGroupLabel);
+  if (group.empty() || volume.label(kApartLabel) != "true") return out;
   for (const auto& [id, other] : view.volumes) {
-    if (id == volume.id() || label(other, kGroupLabel) != group) continue;
+    if (id == volume.id() || other.label(kGroupLabel) != group) continue;
     if (!other.record.replicas.empty()) out.push_back(nodes_of(other));
   }
   return out;
