@@ -52,10 +52,13 @@ class AttachPort {
   virtual ~AttachPort() = default;
   // R3 and R7, then the frontend. An already attached volume: its device again (kBusy for another
   // frontend). kBusy: another node is primary and take_over is off. kUnreachable: no in-sync
-  // replica.
+  // replica. A shared volume that has a device here through another primary keeps it, and is open
+  // here from then on. With through_primary: only the frontend; kUnreachable when the primary does
+  // not answer.
   virtual Outcome<AttachedVolume> attach(VolumeId volume, const AttachOptions& options) = 0;
   // Flushes, closes the frontend and writes the clean detach to the record; success when not
-  // attached. kBusy while the device is open (mounted), unless `force`: then the device fails its
+  // attached. Of a shared volume whose primary is elsewhere only the device goes. Other sharers
+  // stay on the record: their I/O waits for the next primary. kBusy while the device is open (mounted), unless `force`: then the device fails its
   // I/O.
   virtual Outcome<> detach(VolumeId volume, bool force) = 0;
   // Opens a detached volume without a frontend until every reachable replica is in sync, then
@@ -63,6 +66,12 @@ class AttachPort {
   // Success when open.
   virtual Outcome<> heal(VolumeId volume) = 0;
   virtual Outcome<std::vector<AttachedVolume>> attached() = 0;
+  // On the primary of a shared volume: `node` is no sharer any more, and whatever it still sends is
+  // refused (ADR 9). Success when it was none. kConflict: the volume is not open here.
+  virtual Outcome<> expel(VolumeId volume, NodeId node) = 0;
+  // The volume has grown, on another node: the device here learns its new size. Success without a
+  // device.
+  virtual Outcome<> refresh_size(VolumeId volume) = 0;
 };
 
 // Changes of a whole volume. Control calls them on the primary's node; for a detached volume on a

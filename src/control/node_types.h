@@ -17,6 +17,10 @@ struct AttachOptions {
   std::string volume_name;  // of the device link /dev/cleat/<name> and the NBD export
   // Another node is recorded as primary and control found it gone, or a person forced it (R3, R5).
   bool take_over = false;
+  // The volume may have devices on several nodes (spec.shared, ADR 9). FUSE only.
+  bool shared = false;
+  // With shared: it stays open where it is, and the device made here reaches it there.
+  bool through_primary = false;
 };
 
 struct AttachedVolume {

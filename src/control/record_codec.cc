@@ -60,6 +60,7 @@ meta::VolumeRecord to_proto(const core::VolumeRecord& record) {
     entry->set_size_blocks(snapshot.size_blocks);
     entry->set_taken_at(snapshot.taken_at.value);
   }
+  for (NodeId sharer : record.sharers) out.add_sharers(sharer.value);
   out.set_restoring(record.restoring.value);
   out.set_parent_volume(record.parent_volume.value);
   out.set_parent_snapshot(record.parent_snapshot.value);
@@ -82,9 +83,10 @@ Outcome<core::ReplicaRecord> from_proto(const meta::Replica& replica) {
 
 Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
   if (record.replicas_size() > static_cast<int>(core::kReplicasMax) ||
-      record.snapshots_size() > kSnapshotsMax || record.id() == 0) {
-    return failure(Code::kCorrupt, "volume {} has {} replicas and {} snapshots in its record",
-                   record.id(), record.replicas_size(), record.snapshots_size());
+      record.snapshots_size() > kSnapshotsMax || record.id() == 0 ||
+      record.sharers_size() > static_cast<int>(core::kSharersMax)) {
+    return failure(Code::kCorrupt, "volume {} has {} replicas, {} snapshots and {} sharers in its record", record.id(),
+                   record.replicas_size(), record.snapshots_size(), record.sharers_size());
   }
   core::VolumeRecord out;
   out.id = VolumeId{record.id()};
@@ -107,6 +109,7 @@ Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
     out.snapshots.push_back({SnapshotId{snapshot.id()}, snapshot.name(), snapshot.created_unix_ms(),
                              snapshot.size_blocks(), Generation{snapshot.taken_at()}});
   }
+  for (uint64_t sharer : record.sharers()) out.sharers.push_back(NodeId{sharer});
   out.restoring = SnapshotId{record.restoring()};
   out.parent_volume = VolumeId{record.parent_volume()};
   out.parent_snapshot = SnapshotId{record.parent_snapshot()};

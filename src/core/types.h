@@ -1,6 +1,7 @@
 // The metadata of a volume as the rules see it. Its stored form is api/meta.proto.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 namespace cleat::core {
 
+inline constexpr uint32_t kSharersMax = 16;
 inline constexpr uint32_t kReplicasMax = 4;  // HA level 3, and one more while a replica moves
 
 // A replica keeps its index in the record for life; an index is not used again while a record of it
@@ -60,6 +62,8 @@ struct VolumeRecord {
   Generation generation;  // members in sync are equal but for what is dirty at or above it
   std::vector<ReplicaRecord> replicas;
   std::vector<SnapshotRecord> snapshots;  // oldest first: the layers below the top
+  // Nodes that have a device of a shared volume, the primary too; none: it is not attached so.
+  std::vector<NodeId> sharers;
   SnapshotId restoring;  // the top is being made this one: who attaches finishes it
   // A clone's base: a snapshot of another volume; none for a volume of its own.
   VolumeId parent_volume;
@@ -67,6 +71,9 @@ struct VolumeRecord {
 
   bool operator==(const VolumeRecord&) const = default;
 
+  bool has_sharer(NodeId node) const {
+    return std::find(sharers.begin(), sharers.end(), node) != sharers.end();
+  }
   const ReplicaRecord* find(MemberIndex index) const {
     for (const auto& replica : replicas) {
       if (replica.index == index) return &replica;
