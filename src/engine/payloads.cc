@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kFenceFixedBytes = 1 + 8 + 8 + 8 + 4 + 4;
 constexpr size_t kRecentBytes = 8 + 8 + 4;
 constexpr size_t kDirtyBytes = 8 + 8;
+constexpr size_t kUnansweredBytes = 8 + 8 + 4;
 constexpr uint64_t kRegionsMax = UINT64_MAX / kBlocksPerRegion;
 
 }  // namespace
@@ -115,6 +116,36 @@ Result<std::vector<core::DirtyRegion>> decode_dirty(ConstBuffer bytes) {
   return regions;
 }
 
+std::vector<std::byte> encode_unanswered(const std::vector<core::UnansweredChange>& changes) {
+  std::vector<std::byte> bytes(changes.size() * kUnansweredBytes);
+  wire::Writer writer(bytes);
+  for (const core::UnansweredChange& change : changes) {
+    writer.u64(change.number);
+    writer.u64(change.range.first);
+    writer.u32(change.range.count);
+  }
+  return bytes;
+}
+
+Result<std::vector<core::UnansweredChange>> decode_unanswered(ConstBuffer bytes) {
+  if (bytes.size() > kUnansweredMax * kUnansweredBytes) {
+    return fail(Code::kLimit, "a sharer with too many changes without an answer");
+  }
+  wire::Reader reader(bytes);
+  std::vector<core::UnansweredChange> changes;
+  while (reader.remaining() > 0) {
+    core::UnansweredChange change;
+    TRY_ASSIGN(change.number, reader.u64());
+    TRY_ASSIGN(change.range.first, reader.u64());
+    TRY_ASSIGN(change.range.count, reader.u32());
+    if (change.range.first > UINT64_MAX - change.range.count) {
+      return fail(Code::kCorrupt, "a change of a sharer over a range that overflows");
+    }
+    changes.push_back(change);
+  }
+  return changes;
+}
+
 std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers) {
   std::vector<std::byte> bytes(numbers.size() * sizeof(uint64_t));
   wire::Writer writer(bytes);
@@ -130,7 +161,7 @@ Result<std::vector<uint64_t>> decode_numbers(ConstBuffer bytes) {
   for (uint64_t& number : numbers) {
     TRY_ASSIGN(number, reader.u64());
     if (number < least || number >= kRegionsMax) {
-      return fail(Code::kCorrupt, "a list of regions out of order");
+      return fail(Code::kCorrupt, "a list of numbers out of order");
     }
     least = number + 1;
   }

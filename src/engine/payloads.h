@@ -8,6 +8,7 @@
 #include "common/result.h"
 #include "core/attach_rules.h"
 #include "core/dirty_map.h"
+#include "core/share_table.h"
 
 namespace cleat::engine {
 
@@ -35,6 +36,12 @@ Result<FenceAnswer> decode_fence(ConstBuffer bytes);
 std::vector<std::byte> encode_dirty(const std::vector<core::DirtyRegion>& regions);
 // kCorrupt for a list that is not sorted, or has a region without pieces.
 Result<std::vector<core::DirtyRegion>> decode_dirty(ConstBuffer bytes);
+
+// Changes of a sharer at most in one join.
+inline constexpr size_t kUnansweredMax = 65536;
+std::vector<std::byte> encode_unanswered(const std::vector<core::UnansweredChange>& changes);
+// kLimit for more than kUnansweredMax.
+Result<std::vector<core::UnansweredChange>> decode_unanswered(ConstBuffer bytes);
 
 std::vector<std::byte> encode_numbers(const std::vector<uint64_t>& numbers);
 // kCorrupt for a list that is not sorted.

@@ -67,6 +67,9 @@ class Volume final : public BlockDevice {
   io::Task<Result<void>> resize(uint64_t size_blocks);
   io::Task<Result<void>> add_replica(core::ReplicaRecord replica);
   io::Task<Result<void>> remove_replica(core::MemberIndex member, uint32_t in_sync_left_min = 1);
+  // Nodes with a device of a shared volume (ADR 9). kLimit; success when it is one, or is none.
+  io::Task<Result<void>> admit_sharer(NodeId node);
+  io::Task<Result<void>> expel_sharer(NodeId node);
   // Reads each in-sync replica alone, region by region with the region's writes held, and compares.
   io::Task<Result<CheckReport>> check();
   WriteHold& write_hold() { return write_hold_; }

@@ -253,6 +253,28 @@ io::Task<Result<void>> Volume::remove_replica(core::MemberIndex member, uint32_t
   co_return removed;
 }
 
+io::Task<Result<void>> Volume::admit_sharer(NodeId node) {
+  Use use(*this);
+  Membership::Change admit = [node](core::VolumeRecord& next) -> Result<void> {
+    if (next.has_sharer(node)) return {};
+    if (next.sharers.size() >= core::kSharersMax) {
+      return fail(Code::kLimit, "the shared volume is attached on as many nodes as it may be");
+    }
+    next.sharers.push_back(node);
+    return {};
+  };
+  co_return co_await membership_.update(std::move(admit));
+}
+
+io::Task<Result<void>> Volume::expel_sharer(NodeId node) {
+  Use use(*this);
+  Membership::Change expel = [node](core::VolumeRecord& next) -> Result<void> {
+    std::erase(next.sharers, node);
+    return {};
+  };
+  co_return co_await membership_.update(std::move(expel));
+}
+
 io::Task<Result<CheckReport>> Volume::check() {
   Use use(*this);
   CheckReport report;

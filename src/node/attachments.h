@@ -1,5 +1,6 @@
 // The volumes that are open on this node: attached (with a device), or open without one for a
-// while, to heal or for one change.
+// while, to heal or for one change. And the devices of shared volumes (ADR 9), which may be open on
+// another node.
 //
 // Threading: the loop. Calls for one volume are taken in turn.
 #pragma once
@@ -12,15 +13,17 @@
 #include <vector>
 
 #include "control/node_types.h"
-#include "engine/volume.h"
+#include "engine/shared_device.h"
 #include "io/task_group.h"
 #include "node/device_server.h"
+#include "node/open_volume.h"
 
 namespace cleat::node {
 
 class Attachments {
  public:
-  Attachments(engine::VolumeContext context, DeviceServer& fuse, DeviceServer& nbd);
+  Attachments(engine::VolumeContext context, engine::ShareLink& link, engine::ShareService& shares,
+              DeviceServer& fuse, DeviceServer& nbd);
   ~Attachments();
 
   io::Task<control::Outcome<control::AttachedVolume>> attach(VolumeId volume,
@@ -43,6 +46,10 @@ class Attachments {
   control::Outcome<> release_writes(VolumeId volume, uint64_t hold);
   // Tells the device that its volume has grown.
   io::Task<control::Outcome<>> resized(VolumeId volume);
+  // control::AttachPort has the contract.
+  io::Task<control::Outcome<>> expel(VolumeId volume, NodeId node);
+  // Shared volumes that another node took over: their devices go on through that one.
+  io::Task<void> retire_fenced();
 
   // An attach is under way: the volume may not be open yet, and has no device.
   bool is_attaching(VolumeId volume) const;
@@ -62,14 +69,27 @@ class Attachments {
   io::Task<Turn> enter(VolumeId volume);
   io::Task<control::Outcome<>> open(Entry& entry, engine::AttachRequest request);
   io::Task<control::Outcome<>> shut(Entry& entry);
-  io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(Entry& entry,
-                                                                     control::AttachOptions options,
-                                                                     engine::AttachRequest request);
+  struct Attaching {
+    control::AttachOptions options;
+    engine::AttachRequest request;
+    engine::SharedDevice::Begin begin = engine::SharedDevice::Begin::kNew;
+  };
+  io::Task<control::Outcome<control::AttachedVolume>> attach_marked(Entry& entry, Attaching how);
+  io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(Entry& entry, Attaching how);
+  io::Task<control::Outcome<>> open_for(Entry& entry, const Attaching& how);
+  io::Task<control::Outcome<control::AttachedVolume>> make_device(Entry& entry,
+                                                                  const Attaching& how);
+  io::Task<control::Outcome<>> become_sharer(Entry& entry, engine::SharedDevice::Begin begin);
+  io::Task<void> leave_share(Entry& entry);
+  io::Task<control::Outcome<>> end_over(Entry& entry);
+  std::vector<VolumeId> in_use() const;
   io::Task<control::Outcome<>> withdraw(Entry& entry, bool force);
   io::Task<void> heal_and_shut(VolumeId volume);
   DeviceServer& server(control::Frontend frontend);
 
   engine::VolumeContext context_;
+  engine::ShareLink& link_;
+  engine::ShareService& shares_;
   DeviceServer& fuse_;
   DeviceServer& nbd_;
   io::TaskGroup group_;

@@ -38,7 +38,9 @@ DataPlane::DataPlane(LoopThread& thread, const NodeOptions& options, NodeId self
       identity_(identity_of(options, self, std::move(secret))),
       peers_(thread.loop(), buffers_, network_, identity_, wire::PeerPoolOptions{}),
       replicas_(thread.loop(), buffers_),
-      server_(thread.loop(), buffers_, identity_, replicas_),
+      shares_(buffers_, replicas_),
+      link_(self, peers_, shares_),
+      server_(thread.loop(), buffers_, identity_, shares_),
       pools_(
           thread.loop(), replicas_,
           PoolSetOptions{options.data_dir, options.run_dir, options.cluster, self, system_random}),
@@ -48,7 +50,7 @@ DataPlane::DataPlane(LoopThread& thread, const NodeOptions& options, NodeId self
                 [this](NodeId node) { resolve(node); }),
       fuse_(thread.loop(), buffers_, options.run_dir, options.dev_dir),
       nbd_(thread.loop(), buffers_, network_, options.run_dir + "/nbd.sock"),
-      attachments_(volume_context(), fuse_, nbd_) {}
+      attachments_(volume_context(), link_, shares_, fuse_, nbd_) {}
 
 DataPlane::~DataPlane() = default;
 
@@ -97,6 +99,7 @@ io::Task<void> DataPlane::keep_house() {
     co_await pools_.tick();
     co_await fuse_.drop_lost();
     attachments_.forget_lost_devices();
+    co_await attachments_.retire_fenced();
     co_await thread_.loop().sleep(1s);
   }
 }

@@ -62,6 +62,8 @@ class DataPlane {
   wire::Identity identity_;
   wire::PeerPool peers_;
   engine::ReplicaService replicas_;
+  engine::ShareService shares_;
+  engine::PeerShareLink link_;
   wire::PeerServer server_;
   PoolSet pools_;
   BlockingPool blocking_;

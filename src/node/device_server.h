@@ -16,7 +16,8 @@ namespace cleat::node {
 class DeviceServer {
  public:
   virtual ~DeviceServer() = default;
-  // Serves `device` from now on; it must live until withdraw() has returned.
+  // Serves `device` from now on; what an earlier process had no answer for has all reached it when
+  // this returns. It must live until withdraw() has returned.
   virtual io::Task<control::Outcome<control::AttachedVolume>> serve(
       VolumeId volume, std::string name, engine::BlockDevice& device) = 0;
   // Ends it. kBusy while it is in use, unless `force`.

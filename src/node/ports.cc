@@ -102,6 +102,16 @@ Outcome<std::vector<control::AttachedVolume>> Attaching::attached() {
   return plane_.thread().ask([this] { return plane_.attachments().attached(); });
 }
 
+Outcome<> Attaching::expel(VolumeId volume, NodeId node) {
+  return plane_.thread().call<Outcome<>>(
+      [this, volume, node] { return plane_.attachments().expel(volume, node); });
+}
+
+Outcome<> Attaching::refresh_size(VolumeId volume) {
+  return plane_.thread().call<Outcome<>>(
+      [this, volume] { return plane_.attachments().resized(volume); });
+}
+
 Outcome<> Volumes::snapshot(VolumeId volume, const core::SnapshotRecord& snapshot) {
   Attachments::Change change = [&snapshot](engine::Volume& open) {
     return open.snapshot(snapshot);

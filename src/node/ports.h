@@ -31,6 +31,8 @@ class Attaching final : public control::AttachPort {
   control::Outcome<> detach(VolumeId volume, bool force) override;
   control::Outcome<> heal(VolumeId volume) override;
   control::Outcome<std::vector<control::AttachedVolume>> attached() override;
+  control::Outcome<> expel(VolumeId volume, NodeId node) override;
+  control::Outcome<> refresh_size(VolumeId volume) override;
 
  private:
   DataPlane& plane_;

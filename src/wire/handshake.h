@@ -37,6 +37,10 @@ inline constexpr size_t kNameBytesMax = 64;  // of a cluster or a node
 inline constexpr size_t kSecretBytesMin = 16;
 inline constexpr Duration kHandshakeTimeout = 5s;
 
+// What a node can beyond its frame version; features are bits of Hello.
+inline constexpr uint64_t kFeatureShare = 1;  // the messages kShareJoin to kShareNames
+inline constexpr uint64_t kFeaturesAll = kFeatureShare;
+
 enum class Role : uint8_t { kClient = 1, kServer = 2 };
 
 using Nonce = std::array<std::byte, 32>;
@@ -53,7 +57,7 @@ struct Identity {
   NodeId node;
   std::string name;    // of the node, for messages to people
   std::string secret;  // at least kSecretBytesMin bytes
-  uint64_t features = 0;
+  uint64_t features = kFeaturesAll;
   uint16_t version_min = kVersionMin;
   uint16_t version_max = kVersionMax;
   NonceSource nonce = system_nonce;

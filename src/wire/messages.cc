@@ -69,8 +69,8 @@ Result<void> check_consistent(const Header& header) {
   if (header.payload_bytes == 0 && header.payload_crc != 0) {
     return fail(Code::kCorrupt, "frame with a checksum of no payload");
   }
-  if (header.type == Type::kWrite && !header.is_reply() &&
-      header.payload_bytes != header.range.bytes()) {
+  bool is_write = header.type == Type::kWrite || header.type == Type::kShareWrite;
+  if (is_write && !header.is_reply() && header.payload_bytes != header.range.bytes()) {
     return fail(Code::kCorrupt, "write whose payload is not as long as its range");
   }
   return {};
@@ -106,6 +106,14 @@ std::string_view to_string(Type type) {
     case Type::kUsage: return "usage";
     case Type::kDetach: return "detach";
     case Type::kForward: return "forward";
+    case Type::kShareJoin: return "share join";
+    case Type::kShareRead: return "share read";
+    case Type::kShareWrite: return "share write";
+    case Type::kShareZero: return "share zero";
+    case Type::kShareFlush: return "share flush";
+    case Type::kShareConfirm: return "share confirm";
+    case Type::kShareLeave: return "share leave";
+    case Type::kShareNames: return "share names";
   }
   return "unknown";
 }

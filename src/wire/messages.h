@@ -52,8 +52,18 @@ enum class Type : uint8_t {
   kUsage = 24,
   kDetach = 25,
   kForward = 26,  // a control request for the node that has the volume attached
+  // From a sharer of a shared volume to its primary (ADR 9).
+  kShareJoin = 27,
+  kShareRead = 28,
+  kShareWrite = 29,
+  kShareZero = 30,
+  kShareFlush = 31,
+  kShareConfirm = 32,  // answers that arrived; a heartbeat when it names none
+  kShareLeave = 33,
+  kShareNames = 34,  // the second step of a join: changes without an answer
 };
-inline constexpr uint8_t kTypeLast = 26;
+inline constexpr uint8_t kTypeLast = 34;
+inline bool is_share(Type type) { return type >= Type::kShareJoin && type <= Type::kShareNames; }
 
 // "write", "next changed"; "unknown" for a number that is no type.
 std::string_view to_string(Type type);
@@ -61,7 +71,8 @@ std::string_view to_string(Type type);
 inline constexpr uint8_t kReply = 1;
 inline constexpr uint8_t kFua = 2;   // write and zero: durable when answered
 inline constexpr uint8_t kMore = 4;  // replies with lists: the list goes on
-inline constexpr uint8_t kFlagsAll = kReply | kFua | kMore;
+inline constexpr uint8_t kNew = 8;   // share join and names: the sharer is to be admitted
+inline constexpr uint8_t kFlagsAll = kReply | kFua | kMore | kNew;
 
 // A field that a type does not use is zero.
 struct Header {

@@ -33,6 +33,7 @@ class DeviceSet {
 
   // Serves the volume and answers its path, "/dev/loop3": a new device, or the one that waits.
   // `device` must live until detach() or close() ended. kAlreadyExists when it is served already.
+  // Of one that waited, all that the kernel sent again has reached `device` when this returns.
   // After kUnsupported (a kernel that can't resend) only a forced detach() is left.
   io::Task<Result<std::string>> attach(VolumeId volume, std::string name,
                                        frontend::AlignedDevice& device);

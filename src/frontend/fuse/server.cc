@@ -1,5 +1,6 @@
 #include "frontend/fuse/server.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,7 +26,13 @@ Server::Server(io::EventLoop& loop, io::BufferPool& pool, RequestBuffers& buffer
       room_(loop) {}
 
 Task<Result<void>> Server::run(Takeover takeover) {
-  if (takeover == Takeover::kYes) CO_TRY(ask_for_resend());
+  if (takeover == Takeover::kYes) {
+    CO_TRY(ask_for_resend());
+    is_taking_over_ = true;
+    Result<void> taken = take_resent();
+    is_taking_over_ = false;
+    if (!taken) end(taken.error());
+  }
   for (size_t i = 0; i < kReadsPosted; ++i) readers_.spawn(read_requests(i));
   co_await readers_.close();
   co_await serving_.close();
@@ -39,6 +46,28 @@ Result<void> Server::ask_for_resend() {
     return fail(Code::kUnsupported, "this kernel can't resend FUSE requests: Linux 6.9 can");
   }
   return fail(Code::kClosed, "the FUSE connection is gone", errno);
+}
+
+Result<void> Server::take_resent() {
+  const int flags = ::fcntl(connection_.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(connection_.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
+    return fail(Code::kIoError, "cannot read /dev/fuse without waiting", errno);
+  }
+  RequestBuffer buffer;
+  ssize_t bytes = 0;
+  while (!is_stopping_) {
+    if (buffer.empty()) buffer = buffers_.take();
+    bytes = ::read(connection_.get(), buffer.data(), kRequestBytesMax);
+    if (bytes > 0) {
+      take(buffer, static_cast<size_t>(bytes));
+    } else if (bytes == 0 || (errno != EINTR && errno != ENOENT)) {
+      break;
+    }
+  }
+  const int why = bytes < 0 ? errno : ENODEV;
+  static_cast<void>(::fcntl(connection_.get(), F_SETFL, flags));
+  if (is_stopping_ || why == EAGAIN) return {};
+  return fail(why == ENODEV ? Code::kClosed : Code::kIoError, "the FUSE connection is gone", why);
 }
 
 void Server::stop() {
@@ -118,7 +147,8 @@ void Server::take_write(const Request& request, RequestBuffer& buffer) {
                               : finish_write(request, write->range, {}));
     return;
   }
-  if (write->range.is_aligned() && write->range.length > kCopyBytesMax) {
+  // A resent write of any size is copied: the buffers of requests are few.
+  if (write->range.is_aligned() && write->range.length > kCopyBytesMax && !is_taking_over_) {
     serving_.spawn(serve_large_write(request, write->range, std::move(buffer)));
     return;
   }

@@ -39,9 +39,10 @@ class Server {
          frontend::AlignedDevice& device, io::FileDescriptor connection);
   Server(const Server&) = delete;
 
-  // Until stop() (no error) or until the connection ends: kClosed when it was unmounted or aborted.
-  // kUnsupported at a takeover on a kernel before 6.9: requests that the predecessor read would
-  // hang for ever; the caller must have the device taken down by force.
+  // At a takeover all that the kernel sends again has been passed on to the device when this waits
+  // for the first time. Until stop() (no error) or until the connection ends: kClosed when it was
+  // unmounted or aborted. kUnsupported at a takeover on a kernel before 6.9: requests that the
+  // predecessor read would hang for ever; the caller must have the device taken down by force.
   io::Task<Result<void>> run(Takeover takeover);
 
   // Takes no more requests, and ends run() when those under way are done. From now on a request
@@ -59,6 +60,9 @@ class Server {
   static constexpr size_t kBuffersHeldMax = 8;
 
   Result<void> ask_for_resend();
+  // All of it, whatever the limits of what is served at once: what the volume does with it may
+  // depend on that it knows the whole.
+  Result<void> take_resent();
   io::Task<void> read_requests(size_t index);
   bool may_read() const {
     return serving_.running() < kServingMax && buffers_held_ < kBuffersHeldMax;
@@ -87,6 +91,7 @@ class Server {
   frontend::AlignedDevice& device_;
   io::FileDescriptor connection_;
 
+  bool is_taking_over_ = false;
   bool is_stopping_ = false;
   bool has_ended_ = false;
   Result<void> ending_;
