@@ -20,7 +20,8 @@ std::optional<TimePoint> resync_began(Process* primary, core::MemberIndex member
 
 }  // namespace
 
-RunShape::RunShape(uint64_t seed) {
+RunShape::RunShape(const RunOptions& options) {
+  const uint64_t seed = options.seed;
   Random random(seed ^ 0x5eed'0f'5ba9eULL);
   power_loss = seed % 2 == 0;
   snapshots = random.chance(0.8);
@@ -32,15 +33,19 @@ RunShape::RunShape(uint64_t seed) {
   rivals = random.chance(0.4);
   room_bytes = random.chance(0.2) ? random.between(3, 9) * kMiB : 181 * kMiB;
   wait_max = random.chance(0.3) ? Duration(3s) : Duration(60s);
+  shared = options.shared || Random(seed ^ 0x54a3ed).chance(0.2);
+  // Those use the primary itself, past the order among sharers.
+  if (shared) rivals = targeted = restores = false;
 }
 
 Cluster::Cluster(const RunOptions& options)
     : options_(options),
-      shape_(options.seed),
+      shape_(options),
       loop_(options.seed),
       fabric_(loop_, kHosts),
       meta_(kHosts),
       history_(kHotBlocks) {
+  for (auto& kernel : kernels_) kernel = std::make_unique<KernelDevice>(loop_);
   // Runs of neighbours in a few zones, so that regions, zones and extents are shared and crossed.
   uint64_t at = loop_.random().below(64);
   while (hot_blocks_.size() < kHotBlocks) {
@@ -129,8 +134,8 @@ void Cluster::check_losses(const core::VolumeRecord& record) {
 io::Task<void> Cluster::start_node(HostIndex host) {
   Node& node = nodes_[host];
   if (node.process) co_return;
-  ProcessContext context{loop_,  fabric_,           meta_,          options_.bug,
-                         kHosts, shape_.room_bytes, shape_.wait_max};
+  ProcessContext context{loop_,  fabric_,           meta_,           options_.bug,
+                         kHosts, shape_.room_bytes, shape_.wait_max, shape_.shared};
   fabric_.start_process(host);
   node.process = std::make_unique<Process>(context, host, node.medium, node.scratch);
   Process* started = node.process.get();
@@ -177,12 +182,16 @@ void Cluster::faults_and_load() {
   for (uint64_t i = 0; i < kClients; ++i) group_.spawn(client(i));
   group_.spawn(nemesis());
   group_.spawn(keep_attached());
+  if (shape_.shared) {
+    for (HostIndex host = 0; host < kHosts; ++host) group_.spawn(keep_shared(host));
+  }
   group_.spawn(changes());
   if (shape_.rivals) group_.spawn(rivals());
   TimePoint end = loop_.now() + options_.duration;
   while (loop_.now() < end && loop_.steps() < kStepsMax && loop_.step()) {
   }
   load_stopped_ = true;
+  for (const auto& kernel : kernels_) kernel->gone();
 }
 
 RunResult Cluster::run() {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/cluster/history.h"
+#include "sim/cluster/kernel_device.h"
 #include "sim/cluster/process.h"
 #include "sim/cluster/run.h"
 
@@ -134,14 +135,21 @@ class Cluster {
 
   // clients.cc
   io::Task<void> client(uint64_t number);
-  io::Task<void> one_operation(engine::Volume& volume, Random& random, bool reads_only);
-  io::Task<void> do_write(engine::Volume& volume, size_t first, size_t count, bool fua);
-  io::Task<void> do_zero(engine::Volume& volume, size_t first, size_t count);
-  io::Task<void> do_read(engine::Volume& volume, size_t first, size_t count);
-  io::Task<void> do_flush(engine::Volume& volume);
+  std::shared_ptr<engine::Volume> random_volume(Random& random);
+  io::Task<void> one_operation(engine::BlockDevice& volume, Random& random, bool reads_only);
+  io::Task<void> do_write(engine::BlockDevice& volume, size_t first, size_t count, bool fua);
+  io::Task<void> do_zero(engine::BlockDevice& volume, size_t first, size_t count);
+  io::Task<void> do_read(engine::BlockDevice& volume, size_t first, size_t count);
+  io::Task<void> do_flush(engine::BlockDevice& volume);
   size_t one_range(size_t first, size_t count) const;
-  void note_operation(const char* what, size_t hot, Value value, const engine::Volume& volume);
+  void note_operation(const char* what, size_t hot, Value value);
   uint64_t block_of(size_t hot) const { return hot_blocks_[hot]; }
+
+  // sharers.cc
+  io::Task<void> keep_shared(HostIndex host);
+  io::Task<void> share_on(HostIndex host, Process& here, KernelDevice& kernel);
+  io::Task<void> fault_killed_sharer();
+  KernelDevice* shared_device(Random& random);
 
   // checks.cc
   io::Task<void> heal_and_check(bool& done);
@@ -167,14 +175,15 @@ class Cluster {
   NetworkFabric fabric_;
   MetaState meta_;
   std::array<Node, kHosts> nodes_;
+  std::array<std::unique_ptr<KernelDevice>, kHosts> kernels_;
   VolumeHistory history_;
   std::vector<uint64_t> hot_blocks_;
   std::vector<TakenSnapshot> snapshots_;
   std::string failure_;
   RunResult result_;
   std::map<std::string, int> fault_counts_;
-  std::multiset<std::string> acts_;       // under way
-  std::set<const engine::Volume*> dead_;  // of killed processes: nobody hears their answers
+  std::multiset<std::string> acts_;            // under way
+  std::set<const engine::BlockDevice*> dead_;  // of killed processes: nobody hears their answers
   bool load_stopped_ = false;
   bool healed_ = false;           // and no fault is under way
   std::vector<Change> changing_;  // under way

@@ -31,6 +31,7 @@ io::Task<void> Cluster::nemesis() {
 
 io::Task<void> Cluster::one_fault() {
   uint64_t dice = loop_.random().below(100);
+  if (dice < 30 && shape_.shared) return fault_killed_sharer();
   if (dice < 15 && shape_.targeted) return one_targeted_fault();
   if (dice < 22 && shape_.disk_errors) return fault_disk();
   if (dice < 42) return fault_kill(shape_.power_loss && loop_.random().chance(0.5));
@@ -60,7 +61,9 @@ void Cluster::kill_node(HostIndex host, bool power, bool lose_cache) {
   std::vector<std::byte> scratch = node.process->cut();
   fabric_.end_process(host, power);
   uint64_t seed = loop_.random()();
+  kernels_[host]->process_killed();
   if (power) {
+    kernels_[host]->gone();
     node.scratch.assign(scratch.size(), std::byte{0});
     node.medium->crash(lose_cache ? lose_all() : keep_random(seed));
     lose_power(host);

@@ -38,14 +38,15 @@ struct Arguments {
   uint64_t count = 200;
   uint64_t seconds = 20;
   std::string bug = "none";
+  bool shared = false;
   bool trace = false;
   bool trace_operations = false;
   bool until_failure = false;
   bool planted_bugs = false;
 
   std::string replay(uint64_t seed, std::string_view bug_name) const {
-    return fmt::format("  replay: cleat-sim --seed {} --seconds {} --bug {} --trace\n", seed,
-                       seconds, bug_name);
+    return fmt::format("  replay: cleat-sim --seed {} --seconds {} --bug {}{} --trace\n", seed,
+                       seconds, bug_name, shared ? " --shared" : "");
   }
 };
 
@@ -84,6 +85,7 @@ Totals run_seeds(const Arguments& arguments, PlantedBug bug, std::string_view bu
     RunOptions options;
     options.seed = seed;
     options.bug = bug;
+    options.shared = arguments.shared;
     options.trace = arguments.trace || arguments.trace_operations;
     options.trace_operations = arguments.trace_operations;
     options.duration = std::chrono::seconds(arguments.seconds);
@@ -160,6 +162,7 @@ int main(int argc, char** argv) {
   std::string bugs = "planted bug; exit status 0 then means that it was found:";
   for (const auto& known : cleat::sim::planted_bug_names()) bugs += fmt::format(" {}", known.name);
   app.add_option("--bug", arguments.bug, bugs);
+  app.add_flag("--shared", arguments.shared, "the volume is a shared one in every run");
   app.add_flag("--trace", arguments.trace, "print what happens");
   app.add_flag("--trace-operations", arguments.trace_operations,
                "print what clients are answered, too");

@@ -53,6 +53,30 @@ class BuggyMember final : public engine::Member {
   uint64_t changes_ = 0;
 };
 
+class BuggyLink final : public engine::ShareLink {
+ public:
+  BuggyLink(PlantedBug bug, engine::ShareLink& link, io::Executor& executor)
+      : bug_(bug), link_(link), executor_(executor) {}
+
+  io::Task<Result<wire::Header>> call(NodeId primary, const wire::Header& request,
+                                      ConstBuffer payload, MutableBuffer into,
+                                      Duration timeout) override {
+    bool names = request.type == wire::Type::kShareNames;
+    bool is_bad = names && bug_ == PlantedBug::kNameNothing;
+    if (is_bad) payload = {};
+    auto reply = co_await link_.call(primary, request, payload, into, timeout);
+    // Others have time to see the change, and to write over it, before it is repeated.
+    if (is_bad) co_await executor_.sleep(30ms);
+    co_return reply;
+  }
+  void give_up(NodeId primary) override { link_.give_up(primary); }
+
+ private:
+  PlantedBug bug_;
+  engine::ShareLink& link_;
+  io::Executor& executor_;
+};
+
 }  // namespace
 
 const std::vector<PlantedBugName>& planted_bug_names() {
@@ -67,6 +91,7 @@ const std::vector<PlantedBugName>& planted_bug_names() {
       {PlantedBug::kSkipFlush, "skip-flush"},
       {PlantedBug::kNoLease, "no-lease"},
       {PlantedBug::kSkipCopy, "skip-copy"},
+      {PlantedBug::kNameNothing, "name-nothing"},
   };
   return names;
 }
@@ -83,7 +108,8 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
   switch (bug) {
     case PlantedBug::kNone:
     case PlantedBug::kIgnoreEpoch:
-    case PlantedBug::kLieAboutRemoval: return member;
+    case PlantedBug::kLieAboutRemoval:
+    case PlantedBug::kNameNothing: return member;
     case PlantedBug::kAcknowledgeEarly:
     case PlantedBug::kSkipFlush:
     case PlantedBug::kNoLease:
@@ -92,6 +118,11 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
     default: break;
   }
   return std::make_unique<BuggyMember>(bug, std::move(member));
+}
+
+std::unique_ptr<engine::ShareLink> plant(PlantedBug bug, engine::ShareLink& link,
+                                         io::Executor& executor) {
+  return std::make_unique<BuggyLink>(bug, link, executor);
 }
 
 void EpochBlindness::blind(wire::Header& request) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/member.h"
+#include "engine/share_link.h"
 #include "wire/request_handler.h"
 
 namespace cleat::sim {
@@ -23,6 +24,7 @@ enum class PlantedBug : uint8_t {
   kSkipFlush,         // R1: a flush of a remote replica is acknowledged and was not done
   kNoLease,           // R5: silent replicas count as having answered
   kSkipCopy,          // R8: a replica is let in without a copy
+  kNameNothing,       // ADR 9: a sharer that joins again names no change without an answer
 };
 
 // The bugs by name, for the command line; kNone is "none".
@@ -36,6 +38,10 @@ std::optional<PlantedBug> planted_bug(std::string_view name);
 // The member with the bug, if the bug is one of members.
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,
                                       bool remote);
+
+// A way to the primary with the bug, if the bug is one of sharers.
+std::unique_ptr<engine::ShareLink> plant(PlantedBug bug, engine::ShareLink& link,
+                                         io::Executor& executor);
 
 // For kIgnoreEpoch: every message of a lower epoch, or of an older fence, is taken for one of the
 // newest that passed. One for each process.

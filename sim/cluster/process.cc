@@ -42,7 +42,10 @@ Process::Process(ProcessContext context, HostIndex host, std::shared_ptr<Medium>
       peers_(executor_, buffers_, network_, identity_of(host, context.loop.random()), {}),
       service_(executor_, buffers_),
       epoch_blind_(service_, blindness_),
-      server_(executor_, buffers_, identity_of(host, context.loop.random()), handler()),
+      shares_(buffers_, handler()),
+      peer_link_(node_of(host), peers_, shares_),
+      link_(plant(context.bug, peer_link_, executor_)),
+      server_(executor_, buffers_, identity_of(host, context.loop.random()), shares_),
       medium_(std::move(medium)),
       owned_disk_(std::make_unique<SimulatedDisk>(context.loop, medium_)),
       disk_(owned_disk_.get()),
@@ -112,13 +115,57 @@ io::Task<Result<void>> Process::attach(VolumeId volume, engine::AttachRequest re
   CO_TRY_ASSIGN(std::unique_ptr<engine::Volume> opened,
                 co_await engine::Volume::attach(std::move(context), volume, request));
   volume_ = std::move(opened);
+  if (!context_.shared) co_return Result<void>{};
+  shared_ = std::make_unique<engine::SharedVolume>(executor_, *volume_);
+  shares_.add(volume, *shared_);
+  group_.spawn(shared_->run());
   co_return Result<void>{};
+}
+
+void Process::end_sharing() {
+  if (!shared_) return;
+  shares_.remove(volume_->record().id);
+  shared_->end();
+}
+
+io::Task<void> Process::sharing_ended() {
+  std::unique_ptr<engine::SharedVolume> shared = std::move(shared_);
+  if (shared) co_await shared->drained();
+}
+
+io::Task<Result<std::shared_ptr<engine::SharedDevice>>> Process::share(VolumeId volume,
+                                                                       Begin begin) {
+  constexpr Duration kJoinMax = 5s;
+  CO_TRY_ASSIGN(engine::VersionedRecord found, co_await registry_.load(volume));
+  if (cut_ || sharer_) co_return fail(Code::kClosed, "killed meanwhile");
+  // As the clock of a host: it goes on when a process ends.
+  auto first_number = static_cast<uint64_t>(context_.loop.now().time_since_epoch() / 1us);
+  engine::ShareContext context{executor_,      registry_,         *link_,
+                               node_of(host_), context_.wait_max, first_number};
+  sharer_ =
+      std::make_shared<engine::SharedDevice>(context, volume, found.record.size_blocks, begin);
+  std::shared_ptr<engine::SharedDevice> made = sharer_;
+  made->start();
+  if (begin == Begin::kResumed) co_return made;
+  auto joined = co_await made->joined(kJoinMax);
+  if (joined) co_return made;
+  co_await leave_share();
+  co_return fail(joined.error());
+}
+
+io::Task<void> Process::leave_share() {
+  std::shared_ptr<engine::SharedDevice> leaving = std::move(sharer_);
+  if (!leaving) co_return;
+  auto left = co_await leaving->leave();
+  (void)left;
 }
 
 io::Task<Result<void>> Process::detach() {
   std::shared_ptr<engine::Volume> volume = volume_;
   if (!volume) co_return Result<void>{};
+  end_sharing();
   auto detached = co_await volume->detach();
+  co_await sharing_ended();
   volume_.reset();
   co_return detached;
 }
@@ -135,12 +182,17 @@ std::vector<std::byte> Process::cut() {
 
 io::Task<void> Process::unwind() {
   stopping_ = true;
-  while (attaching || readers > 0) co_await context_.loop.sleep(10ms);
+  while (attaching || busy || readers > 0) co_await context_.loop.sleep(10ms);
+  std::shared_ptr<engine::SharedDevice> sharer = std::move(sharer_);
+  if (sharer) sharer->close();
   if (volume_) {
     std::shared_ptr<engine::Volume> volume = volume_;
+    end_sharing();
     co_await volume->stop();
+    co_await sharing_ended();
     volume_.reset();
   }
+  if (sharer) co_await sharer->stop();
   if (listener_) listener_->close();
   co_await server_.close();
   co_await group_.close();

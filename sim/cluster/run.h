@@ -13,6 +13,7 @@ namespace cleat::sim {
 struct RunOptions {
   uint64_t seed = 1;
   PlantedBug bug = PlantedBug::kNone;
+  bool shared = false;            // whatever the seed says (ADR 9)
   bool trace = false;             // print what happens
   bool trace_operations = false;  // print each answer that a client gets, too
   Duration duration = 20s;        // of faults, in virtual time
@@ -44,10 +45,11 @@ struct RunShape {
   bool disk_errors = false;
   bool snapshots = false;
   bool targeted = false;    // faults in certain orders
+  bool shared = false;      // clients on every host (ADR 9)
   bool rivals = false;      // two primaries, with nothing else meanwhile
   uint64_t room_bytes = 0;  // of a pool; few: it is full now and then
   Duration wait_max{};      // of the volume (R10)
-  explicit RunShape(uint64_t seed);
+  explicit RunShape(const RunOptions& options);
 };
 
 }  // namespace cleat::sim

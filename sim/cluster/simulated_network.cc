@@ -207,6 +207,12 @@ Duration NetworkFabric::retransmission() {
                                     : Duration(static_cast<int64_t>(loop_.random().below(most)));
 }
 
+void NetworkFabric::start_process(HostIndex host) {
+  ++hosts_[host].incarnation;
+  hosts_[host].up = true;
+  changed_.notify_all();  // what was sent to the process before is now reset
+}
+
 void NetworkFabric::end_process(HostIndex host, bool power_lost) {
   hosts_[host].up = !power_lost;
   ++hosts_[host].incarnation;

@@ -42,7 +42,7 @@ class NetworkFabric {
   bool is_cut(HostIndex a, HostIndex b) const;
   // The process of a host ends: peers see a reset (killed) or silence (power).
   void end_process(HostIndex host, bool power_lost);
-  void start_process(HostIndex host) { ++hosts_[host].incarnation, hosts_[host].up = true; }
+  void start_process(HostIndex host);
 
   NetworkFaults& faults() { return faults_; }
   SimulatedLoop& loop() { return loop_; }
