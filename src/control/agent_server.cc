@@ -47,6 +47,8 @@ Outcome<> attach(const agent::Attach& body, AttachPort& port, Response& response
       body.frontend() == static_cast<uint32_t>(Frontend::kNbd) ? Frontend::kNbd : Frontend::kFuse;
   options.volume_name = body.volume_name();
   options.take_over = body.take_over();
+  options.shared = body.shared();
+  options.through_primary = body.through_primary();
   OUTCOME_ASSIGN(auto attached, port.attach(VolumeId{body.volume()}, options));
   *response.mutable_attached() = to_agent(attached);
   return {};
@@ -153,7 +155,10 @@ Outcome<> check(VolumeId volume, InspectPort& port, Response& response) {
 
 Outcome<> mounts(const std::string& device, MountPort& port, Response& response) {
   OUTCOME_ASSIGN(auto paths, port.mounts(device));
-  for (auto& path : paths) response.mutable_paths()->add_paths(std::move(path));
+  for (auto& mounted : paths) {
+    response.mutable_paths()->add_paths(std::move(mounted.path));
+    response.mutable_paths()->add_read_only(mounted.read_only);
+  }
   return {};
 }
 
@@ -192,6 +197,10 @@ Outcome<> serve(const Request& request, NodeHandle& node, Response& response) {
     case Request::kDetach:
       return ports.attach.detach(VolumeId{request.detach().volume()}, request.detach().force());
     case Request::kHeal: return ports.attach.heal(VolumeId{request.heal().volume()});
+    case Request::kExpel:
+      return ports.attach.expel(VolumeId{request.expel().volume()}, NodeId{request.expel().node()});
+    case Request::kRefreshSize:
+      return ports.attach.refresh_size(VolumeId{request.refresh_size().volume()});
     case Request::kAttached: return list_attached(ports.attach, response);
     case Request::kRuntime:
       return runtime(VolumeId{request.runtime().volume()}, ports.inspect, response);

@@ -21,7 +21,8 @@ api::ReplicaState to_api(core::ReplicaState state) {
 api::VolumeStatus status_of(const VolumeView& volume, const Topology& topology) {
   uint32_t usable = usable_count(volume, topology);
   if (usable == 0) return api::VOLUME_STATUS_DOWN;
-  if (volume.attached() && !topology.alive(volume.record.primary)) return api::VOLUME_STATUS_DOWN;
+  const bool served = volume.attached() && topology.alive(volume.record.primary);
+  if (volume.in_use() && !served) return api::VOLUME_STATUS_DOWN;
   return usable < volume.spec.ha_level() ? api::VOLUME_STATUS_DEGRADED : api::VOLUME_STATUS_UP;
 }
 
@@ -31,22 +32,17 @@ api::VolumeState state_of(const VolumeView& volume) {
     case meta::VolumeSpec::DELETING: return api::VOLUME_STATE_DELETING;
     default: break;
   }
-  return volume.attached() ? api::VOLUME_STATE_ATTACHED : api::VOLUME_STATE_DETACHED;
+  return volume.in_use() ? api::VOLUME_STATE_ATTACHED : api::VOLUME_STATE_DETACHED;
 }
 
-void fill_attachment(const VolumeView& volume, const Topology& topology, api::Volume& out) {
-  const auto& attachment = volume.spec.attachment();
-  NodeId node = volume.record.primary;
-  auto* to = out.mutable_attachment();
-  to->set_node(topology.name(node));
-  to->set_node_id(Keys::text(node.value));
-  to->set_address(topology.address(node));
-  to->set_frontend(attachment.frontend() == static_cast<uint32_t>(Frontend::kNbd)
-                       ? api::FRONTEND_NBD
-                       : api::FRONTEND_FUSE);
-  to->set_device(attachment.device());
-  to->set_uri(attachment.uri());
-  to->set_node_online(topology.alive(node));
+void fill_attachments(const VolumeView& volume, const Topology& topology, api::Volume& out) {
+  for (NodeId other : volume.nodes_attached()) {
+    auto* to = volume.attached() && other == volume.record.primary ? out.mutable_attachment()
+                                                                   : out.add_shared_attachments();
+    *to = to_api(*volume.attachment_on(other), topology);
+  }
+  if (!volume.attached()) return;
+  const NodeId node = volume.record.primary;
   out.set_data_local(std::any_of(
       volume.record.replicas.begin(), volume.record.replicas.end(), [&](const auto& replica) {
         return replica.node == node && replica.state == core::ReplicaState::kInSync;
@@ -78,6 +74,28 @@ uint32_t usable_count(const VolumeView& volume, const Topology& topology) {
       }));
 }
 
+std::string names_attached(const VolumeView& volume, const Topology& topology) {
+  std::string out;
+  for (NodeId node : volume.nodes_attached())
+    out += (out.empty() ? "" : ", ") + topology.name(node);
+  return out;
+}
+
+api::Attachment to_api(const meta::Attachment& attachment, const Topology& topology) {
+  const NodeId node{attachment.node()};
+  api::Attachment out;
+  out.set_node(topology.name(node));
+  out.set_node_id(Keys::text(node.value));
+  out.set_address(topology.address(node));
+  out.set_frontend(attachment.frontend() == static_cast<uint32_t>(Frontend::kNbd)
+                       ? api::FRONTEND_NBD
+                       : api::FRONTEND_FUSE);
+  out.set_device(attachment.device());
+  out.set_uri(attachment.uri());
+  out.set_node_online(topology.alive(node));
+  return out;
+}
+
 api::Volume to_api(const VolumeView& volume, const Topology& topology) {
   const auto& spec = volume.spec;
   api::Volume out;
@@ -95,7 +113,7 @@ api::Volume to_api(const VolumeView& volume, const Topology& topology) {
   out.set_status(status_of(volume, topology));
   out.set_state(state_of(volume));
   out.set_data_local(true);
-  if (volume.attached()) fill_attachment(volume, topology, out);
+  fill_attachments(volume, topology, out);
   for (const auto& replica : volume.record.replicas) {
     fill_replica(replica, topology, *out.add_replicas());
   }
@@ -254,7 +272,7 @@ api::Node to_api(const NodeView& node, const ClusterView& view) {
   }
   uint64_t provisioned = 0;
   for (const auto& [volume_id, volume] : view.volumes) {
-    if (volume.attached() && volume.record.primary == id) {
+    if (volume.attachment_on(id) != nullptr) {
       out.set_attached_count(out.attached_count() + 1);
     }
     for (const auto& replica : volume.record.replicas) {

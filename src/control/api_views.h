@@ -15,6 +15,7 @@ enum class Detail { kList, kInspect };
 
 // Without what only nodes know (usage, progress, device): fill_runtime() adds that.
 api::Volume to_api(const VolumeView& volume, const Topology& topology);
+api::Attachment to_api(const meta::Attachment& attachment, const Topology& topology);
 api::Volume snapshot_to_api(const VolumeView& volume, const meta::Snapshot& snapshot,
                             const Topology& topology);
 void fill_runtime(api::Volume& out, const VolumeRuntime& runtime, const Topology& topology);
@@ -34,5 +35,7 @@ api::IoProfile profile_of(const std::string& text);
 
 // In sync, on a node that is alive.
 uint32_t usable_count(const VolumeView& volume, const Topology& topology);
+// Where it is attached: "n1, n2".
+std::string names_attached(const VolumeView& volume, const Topology& topology);
 
 }  // namespace cleat::control

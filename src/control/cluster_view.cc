@@ -34,6 +34,23 @@ uint32_t VolumeView::in_sync_count() const {
       [](const auto& replica) { return replica.state == core::ReplicaState::kInSync; }));
 }
 
+const meta::Attachment* VolumeView::attachment_on(NodeId node) const {
+  if (attached() && record.primary == node) return &spec.attachment();
+  for (const auto& entry : spec.shared_attachments()) {
+    if (entry.node() == node.value) return &entry;
+  }
+  return nullptr;
+}
+
+std::vector<NodeId> VolumeView::nodes_attached() const {
+  std::vector<NodeId> out;
+  if (attached()) out.push_back(record.primary);
+  for (const auto& entry : spec.shared_attachments()) {
+    if (out.empty() || out.front().value != entry.node()) out.push_back(NodeId{entry.node()});
+  }
+  return out;
+}
+
 std::string VolumeView::label(const std::string& key) const {
   auto found = spec.labels().find(key);
   return found == spec.labels().end() ? std::string{} : found->second;
@@ -208,6 +225,20 @@ Outcome<VolumeView> load_volume(const ControlContext& context, const std::string
                    name_or_id);
   }
   return load_volume(context, ref.volume);
+}
+
+Outcome<> commit_spec(const ControlContext& context, const VolumeView& read,
+                      const meta::VolumeSpec& spec) {
+  const std::string key = context.keys.spec(read.id());
+  auto done =
+      context.store.commit(Txn{}
+                               .require(key, read.spec_revision)
+                               .require(context.keys.record(read.id()), read.record_revision)
+                               .put(key, spec.SerializeAsString()));
+  if (done) return {};
+  if (done.error().code != Code::kConflict) return tl::unexpected(done.error());
+  return failure(Code::kConflict, "volume {} is changed by others all the time: try again",
+                 read.spec.name());
 }
 
 }  // namespace cleat::control

@@ -33,6 +33,13 @@ struct VolumeView {
     return record.primary.value != 0 && spec.has_attachment() &&
            spec.attachment().node() == record.primary.value;
   }
+  // Attached, or shared and nodes have devices that wait for a primary.
+  bool in_use() const { return attached() || spec.shared_attachments_size() != 0; }
+  // What was asked for and is there: of the primary, and of the other nodes of a shared volume.
+  // Null when there is none on `node`.
+  const meta::Attachment* attachment_on(NodeId node) const;
+  // The primary first.
+  std::vector<NodeId> nodes_attached() const;
   uint32_t in_sync_count() const;
   std::string label(const std::string& key) const;  // "": it has none of this key
 };
@@ -74,5 +81,8 @@ Outcome<VolumeRef> resolve_volume(const ControlContext& context, const std::stri
 Outcome<VolumeView> load_volume(const ControlContext& context, VolumeId id);
 // Of the one volume; from a snapshot's name kInvalidArgument.
 Outcome<VolumeView> load_volume(const ControlContext& context, const std::string& name_or_id);
+// kConflict: the spec or the record was changed since `read`, and nothing is written.
+Outcome<> commit_spec(const ControlContext& context, const VolumeView& read,
+                      const meta::VolumeSpec& spec);
 
 }  // namespace cleat::control

@@ -133,7 +133,7 @@ Outcome<Revision> GroupSnapshots::reserve(Members& members) {
     if (volume.spec.state() != meta::VolumeSpec::UP) {
       return failure(Code::kBusy, "volume {} is being created or deleted", name);
     }
-    if (volume.spec.has_attachment() && !volume.attached()) {
+    if ((volume.spec.has_attachment() || volume.in_use()) && !volume.attached()) {
       return failure(Code::kConflict, "volume {} is being attached or detached: try again", name);
     }
     OUTCOME_ASSIGN(member.node, ops_.serving_node(volume, topology));

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "control/api_views.h"
+#include "control/takeover_check.h"
 #include "control/typed_store.h"
 
 namespace cleat::control {
@@ -16,43 +17,6 @@ Frontend frontend_of(v1::Frontend frontend) {
 Outcome<NodeId> HostManager::node_or_self(const std::string& node, const Topology& topology) const {
   if (node.empty()) return context_.self;
   return topology.resolve(node);
-}
-
-Outcome<bool> HostManager::may_take_over(const VolumeView& volume, const Topology& topology,
-                                         bool force) {
-  const NodeId primary = volume.record.primary;
-  const std::string name = topology.name(primary);
-  if (topology.find(primary) == nullptr) return true;  // decommissioned
-  if (topology.alive(primary)) {
-    OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
-    auto runtime = node->ports().inspect.runtime(volume.id());
-    const bool answered = runtime || runtime.error().code == Code::kNotFound;
-    if (runtime && runtime->attached) {
-      return failure(Code::kBusy,
-                     "volume {} is attached on {}: detach it there first (`cleat host "
-                     "detach {}`)",
-                     volume.spec.name(), name, volume.spec.name());
-    }
-    if (!runtime && runtime.error().code == Code::kBusy && !force) {
-      return failure(Code::kBusy,
-                     "volume {} is being attached on {}: wait for that, and detach it there first "
-                     "(`cleat host detach {}`)",
-                     volume.spec.name(), name, volume.spec.name());
-    }
-    if (answered) return true;  // not served there: only open to heal, or its node started anew
-    if (!force) {
-      return failure(Code::kBusy,
-                     "volume {} is attached on {}, which does not answer ({}): if it is "
-                     "gone, attach with --force",
-                     volume.spec.name(), name, runtime.error().message);
-    }
-    return true;
-  }
-  if (!volume.attached() || force) return true;
-  return failure(Code::kBusy,
-                 "volume {} is attached on {}, which is offline: to take it over, attach "
-                 "with --force (what {} still writes is refused from then on)",
-                 volume.spec.name(), name, name);
 }
 
 Outcome<> HostManager::set_attachment(VolumeId volume, const meta::Attachment* attachment) {
@@ -75,18 +39,7 @@ Outcome<> HostManager::claim(const VolumeView& volume, const meta::Attachment& i
   meta::VolumeSpec spec = volume.spec;
   *spec.mutable_attachment() = intent;
   spec.set_attached_unix_ms(context_.now_unix_ms());
-  const std::string key = context_.keys.spec(volume.id());
-  auto done =
-      context_.store.commit(Txn{}
-                                .require(key, volume.spec_revision)
-                                .require(context_.keys.record(volume.id()), volume.record_revision)
-                                .put(key, spec.SerializeAsString()));
-  if (done || done.error().code != Code::kConflict) {
-    OUTCOME_TRY(done);
-    return {};
-  }
-  return failure(Code::kConflict, "volume {} is changed by others all the time: try again",
-                 volume.spec.name());
+  return commit_spec(context_, volume, spec);
 }
 
 // Somebody was faster.
@@ -94,7 +47,7 @@ Outcome<> HostManager::say_who_has_it(const VolumeView& before, NodeId node,
                                       const Topology& topology) {
   OUTCOME_ASSIGN(VolumeView now, load_volume(context_, before.id()));
   if (!now.attached() || now.record.primary == node) return {};
-  OUTCOME_TRY(may_take_over(now, topology, false));
+  OUTCOME_TRY(may_take_over(context_, now, topology, false));
   return {};
 }
 
@@ -102,7 +55,7 @@ Outcome<> HostManager::say_who_has_it(const VolumeView& before, NodeId node,
 // after ours stays as well.
 void HostManager::take_back(const VolumeView& before, const meta::Attachment& intent,
                             const Failure& why) {
-  if (why.code == Code::kUnreachable || why.code == Code::kTimedOut) return;
+  if (is_answer_lost(why)) return;
   const std::string written = intent.SerializeAsString();
   auto done =
       update<meta::VolumeSpec>(context_.store, context_.keys.spec(before.id()), [&](auto& spec) {
@@ -122,23 +75,44 @@ Outcome<v1::AttachResponse> HostManager::attach(const v1::AttachRequest& request
   }
 }
 
-Outcome<v1::AttachResponse> HostManager::attach_once(const v1::AttachRequest& request) {
-  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
-  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
-  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+Outcome<> HostManager::check_attach(const VolumeView& volume, const Topology& topology, NodeId node,
+                                    const v1::AttachRequest& request) const {
   if (volume.spec.state() == meta::VolumeSpec::CREATING) {
     return failure(Code::kBusy, "volume {} is still being created", volume.spec.name());
   }
   const NodeView* where = topology.find(node);
-  if (where != nullptr && where->node.maintenance() && volume.record.primary != node &&
-      !request.force()) {
+  const bool there = volume.record.primary == node || volume.attachment_on(node) != nullptr;
+  if (where != nullptr && where->node.maintenance() && !there && !request.force()) {
     return failure(Code::kBusy, "node {} is in maintenance", topology.name(node));
   }
+  return check_shared_frontend(volume, request.frontend() == v1::FRONTEND_NBD);
+}
+
+Outcome<v1::AttachResponse> HostManager::attach_once(const v1::AttachRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+  OUTCOME_TRY(check_attach(volume, topology, node, request));
+  auto attached = volume.spec.shared() ? shared_.attach(volume, topology, node, request.force())
+                                       : attach_alone(volume, topology, node, request);
+  OUTCOME_ASSIGN(meta::Attachment attachment, std::move(attached));
+  OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
+  v1::AttachResponse out;
+  *out.mutable_attachment() = to_api(attachment, topology);
+  out.set_epoch(volume.record.epoch.value);
+  out.set_data_local(to_api(volume, topology).data_local());
+  return out;
+}
+
+// The one device that a volume has which isn't shared.
+Outcome<meta::Attachment> HostManager::attach_alone(const VolumeView& volume,
+                                                    const Topology& topology, NodeId node,
+                                                    const v1::AttachRequest& request) {
   AttachOptions options;
   options.frontend = frontend_of(request.frontend());
   options.volume_name = volume.spec.name();
   if (volume.record.primary.value != 0 && volume.record.primary != node) {
-    OUTCOME_ASSIGN(options.take_over, may_take_over(volume, topology, request.force()));
+    OUTCOME_ASSIGN(options.take_over, may_take_over(context_, volume, topology, request.force()));
   }
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
   meta::Attachment attachment;
@@ -156,15 +130,7 @@ Outcome<v1::AttachResponse> HostManager::attach_once(const v1::AttachRequest& re
   attachment.set_device(attached->device);
   attachment.set_uri(attached->uri);
   OUTCOME_TRY(set_attachment(volume.id(), &attachment));
-  OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
-  const v1::Volume shown = to_api(volume, topology);
-  v1::AttachResponse out;
-  *out.mutable_attachment() = shown.attachment();
-  out.mutable_attachment()->set_device(attached->device);
-  out.mutable_attachment()->set_uri(attached->uri);
-  out.set_epoch(volume.record.epoch.value);
-  out.set_data_local(shown.data_local());
-  return out;
+  return attachment;
 }
 
 // After a detach of what `before` shows. What was attached anew since (at a higher epoch) stays.
@@ -176,14 +142,8 @@ Outcome<> HostManager::forget_attachment(const VolumeView& before) {
                       now.spec.attachment().node() == before.record.primary.value;
     if (!now.spec.has_attachment() || !same) return {};
     now.spec.clear_attachment();
-    const std::string key = context_.keys.spec(now.id());
-    auto done =
-        context_.store.commit(Txn{}
-                                  .require(key, now.spec_revision)
-                                  .require(context_.keys.record(now.id()), now.record_revision)
-                                  .put(key, now.spec.SerializeAsString()));
-    if (done) return {};
-    if (done.error().code != Code::kConflict) return tl::unexpected(done.error());
+    auto done = commit_spec(context_, now, now.spec);
+    if (done || done.error().code != Code::kConflict) return done;
   }
   return failure(Code::kConflict, "volume {} is changed by others all the time: try again",
                  before.spec.name());
@@ -192,6 +152,7 @@ Outcome<> HostManager::forget_attachment(const VolumeView& before) {
 Outcome<> HostManager::detach(const v1::DetachRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  if (volume.spec.shared()) return detach_shared(volume, topology, request);
   const NodeId primary = volume.record.primary;
   if (primary.value == 0) return set_attachment(volume.id(), nullptr);
   if (!request.node().empty()) {
@@ -214,12 +175,19 @@ Outcome<> HostManager::detach(const v1::DetachRequest& request) {
       return failure(Code::kBusy,
                      "volume {} is mounted on {} at {}: unmount it first (`cleat host "
                      "unmount {}`)",
-                     volume.spec.name(), topology.name(primary), paths->front(),
+                     volume.spec.name(), topology.name(primary), paths->front().path,
                      volume.spec.name());
     }
   }
   OUTCOME_TRY(node->ports().attach.detach(volume.id(), request.force()));
   return forget_attachment(volume);
+}
+
+Outcome<> HostManager::detach_shared(const VolumeView& volume, const Topology& topology,
+                                     const v1::DetachRequest& request) {
+  if (request.node().empty()) return shared_.detach_all(volume, topology, request.force());
+  OUTCOME_ASSIGN(NodeId node, topology.resolve(request.node()));
+  return shared_.detach_from(volume.id(), topology, node, request.force());
 }
 
 // A first mount of the device has grown the file system; if it was mounted already, it may not

@@ -27,6 +27,11 @@ struct Growth {
   std::string why_not;  // in words: not mounted, or what the kernel said
 };
 
+struct MountedAt {
+  std::string path;
+  bool read_only = false;
+};
+
 class MountPort {
  public:
   virtual ~MountPort() = default;
@@ -39,7 +44,7 @@ class MountPort {
   // Empty path: everywhere. Success when not mounted. kBusy: files are open.
   virtual Outcome<> unmount(const std::string& device, const std::string& path) = 0;
   // Where the device is mounted on this node.
-  virtual Outcome<std::vector<std::string>> mounts(const std::string& device) = 0;
+  virtual Outcome<std::vector<MountedAt>> mounts(const std::string& device) = 0;
   // Grows the mounted file system to the device's size; nothing to grow is success. ext4 can't grow
   // while it is mounted where root lacks CAP_SYS_RESOURCE.
   virtual Outcome<Growth> grow_file_system(const std::string& device) = 0;

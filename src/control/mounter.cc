@@ -85,12 +85,14 @@ Outcome<> validate(const MountRequestInfo& request) {
 
 }  // namespace
 
-Outcome<std::vector<std::string>> Mounter::mounts(const std::string& device) {
+Outcome<std::vector<MountedAt>> Mounter::mounts(const std::string& device) {
   OUTCOME_ASSIGN(std::string number, host::device_number(device));
   OUTCOME_ASSIGN(auto lines, host::read_mounts());
-  std::vector<std::string> out;
+  std::vector<MountedAt> out;
   for (const auto& line : lines) {
-    if (line.device_number == number) out.push_back(line.path);
+    if (line.device_number == number) {
+      out.push_back({line.path, line.read_only || line.super_read_only});
+    }
   }
   return out;
 }
@@ -144,11 +146,11 @@ Outcome<Growth> Mounter::grow_file_system(const std::string& device) {
 
 Outcome<> Mounter::unmount(const std::string& device, const std::string& path) {
   std::lock_guard lock(mutex_);
-  OUTCOME_ASSIGN(auto paths, mounts(device));
-  for (const auto& mounted : paths) {
-    if (!path.empty() && mounted != path) continue;
-    OUTCOME_TRY(host::run_tool({"umount", mounted}, kMountTimeout, 0, Code::kBusy,
-                               fmt::format("unmounting {}", mounted)));
+  OUTCOME_ASSIGN(auto places, mounts(device));
+  for (const auto& mounted : places) {
+    if (!path.empty() && mounted.path != path) continue;
+    OUTCOME_TRY(host::run_tool({"umount", mounted.path}, kMountTimeout, 0, Code::kBusy,
+                               fmt::format("unmounting {}", mounted.path)));
   }
   return {};
 }

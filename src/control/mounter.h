@@ -14,7 +14,7 @@ class Mounter final : public MountPort {
  public:
   Outcome<MountInfo> mount(const MountRequestInfo& request) override;
   Outcome<> unmount(const std::string& device, const std::string& path) override;
-  Outcome<std::vector<std::string>> mounts(const std::string& device) override;
+  Outcome<std::vector<MountedAt>> mounts(const std::string& device) override;
   Outcome<Growth> grow_file_system(const std::string& device) override;
 
  private:

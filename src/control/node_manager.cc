@@ -25,8 +25,7 @@ Outcome<v1::Node> show_node(const ControlContext& context, NodeId id) {
   if (node == nullptr) return failure(Code::kNotFound, "the node has left the cluster");
   v1::Node out = to_api(*node, view);
   for (const auto& [volume_id, volume] : view.volumes) {
-    if (volume.attached() && volume.record.primary == id)
-      out.add_attached_volumes(volume.spec.name());
+    if (volume.attachment_on(id) != nullptr) out.add_attached_volumes(volume.spec.name());
     if (has_replica(volume, id)) out.add_replica_volumes(volume.spec.name());
   }
   return out;
@@ -73,7 +72,7 @@ Outcome<v1::Node> NodeManager::maintenance(const v1::MaintenanceRequest& request
     OUTCOME_ASSIGN(id, view.topology.resolve(request.node()));
   }
   for (const auto& [volume_id, volume] : view.volumes) {
-    if (request.enter() && !request.force() && volume.attached() && volume.record.primary == id) {
+    if (request.enter() && !request.force() && volume.attachment_on(id) != nullptr) {
       return failure(Code::kBusy, "volume {} is attached on {}: detach it first, or use --force",
                      volume.spec.name(), view.topology.name(id));
     }
@@ -88,6 +87,7 @@ Outcome<v1::Node> NodeManager::maintenance(const v1::MaintenanceRequest& request
 // The node is gone for ever: its replicas leave the records here, without asking it.
 Outcome<> NodeManager::give_up(NodeId id, const ClusterView& view) {
   for (const auto& [volume_id, volume] : view.volumes) {
+    // A sharer without more is expelled by its primary, when the node is forgotten.
     if (!has_replica(volume, id) && volume.record.primary != id) continue;
     core::VolumeRecord record = volume.record;
     std::erase_if(record.replicas, [&](const auto& replica) { return replica.node == id; });
@@ -101,6 +101,7 @@ Outcome<> NodeManager::give_up(NodeId id, const ClusterView& view) {
     if (record.primary == id) {
       record.primary = NodeId{};
       record.clean = false;
+      std::erase(record.sharers, id);
     }
     record.epoch = record.epoch.next();  // fences the node, should it live after all (R4)
     OUTCOME_TRY(
@@ -131,7 +132,7 @@ Outcome<v1::DecommissionResponse> NodeManager::decommission(
   VolumeOps ops(context_);
   const NodeView* node = view.topology.find(id);
   for (const auto& [volume_id, volume] : view.volumes) {
-    if (volume.attached() && volume.record.primary == id && !request.force()) {
+    if (volume.attachment_on(id) != nullptr && !request.force()) {
       return failure(Code::kBusy, "volume {} is attached on {}: detach it first",
                      volume.spec.name(), request.node());
     }

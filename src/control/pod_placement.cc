@@ -75,7 +75,7 @@ std::string PodPlacement::obstacle(const std::string& name) const {
   if (!node->node.maintenance()) return {};
   const NodeId id{node->node.id()};
   for (const VolumeView* volume : volumes_) {
-    if (volume->record.primary == id) continue;
+    if (volume->record.primary == id || volume->attachment_on(id) != nullptr) continue;
     return fmt::format("it is in Cleat's maintenance, and volume {} is not attached there yet",
                        volume->spec.name());
   }

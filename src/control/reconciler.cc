@@ -13,6 +13,7 @@ namespace {
 // With very many volumes a pass is work: at most one part in a hundred of a core goes to it.
 constexpr int kPausePerWork = 100;
 constexpr Duration kPauseMax = 30s;
+constexpr Duration kPauseLacking = 1s;  // while a shared volume waits for a primary
 
 }  // namespace
 
@@ -20,16 +21,40 @@ void Reconciler::start(Duration period) {
   thread_ = std::thread([this, period] {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
+      hurry_ = false;
       lock.unlock();
+      watch_nodes();
       const auto begin = std::chrono::steady_clock::now();
       auto done = run_once();
       if (!done) LOG_INFO("reconciler: {}", done.error().message);
       lock.lock();
       const Duration took = std::chrono::steady_clock::now() - begin;
-      wake_.wait_for(lock, std::max(period, std::min(kPauseMax, took * kPausePerWork)),
-                     [this] { return stopping_; });
+      const Duration pause = std::max(period, std::min(kPauseMax, took * kPausePerWork));
+      wake_.wait_for(lock, lacking_ ? std::min(pause, kPauseLacking) : pause,
+                     [this] { return stopping_ || hurry_; });
     }
   });
+}
+
+// A pass begins at once when a node's lease is gone: a shared volume may need another primary. Also
+// when that of whoever reconciled is gone.
+void Reconciler::watch_nodes() {
+  if (nodes_gone_ && holder_gone_) return;
+  auto now = context_.store.list(context_.keys.alive());
+  if (!now) return;
+  auto wake = [this](const std::vector<WatchEvent>& events) {
+    const bool gone =
+        events.empty() || std::any_of(events.begin(), events.end(),
+                                      [](const auto& event) { return !event.value.has_value(); });
+    if (!gone) return;
+    {
+      std::lock_guard lock(mutex_);
+      hurry_ = true;
+    }
+    wake_.notify_all();
+  };
+  nodes_gone_ = context_.store.watch(context_.keys.alive(), now->revision, wake);
+  holder_gone_ = context_.store.watch(context_.keys.election(kWork), now->revision, wake);
 }
 
 void Reconciler::stop() {
@@ -39,12 +64,17 @@ void Reconciler::stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  nodes_gone_.reset();
+  holder_gone_.reset();
   election_.resign();
 }
 
 Outcome<> Reconciler::run_once() {
   if (!election_.holds()) return {};
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  if (look_after_shared(view)) {
+    OUTCOME_ASSIGN(view, ClusterView::load(context_));
+  }
   note_offline_nodes(view);
   FollowPlanner planner(view, context_.limits, context_.now_unix_ms());
   for (const auto& [id, volume] : view.volumes) {
@@ -57,6 +87,21 @@ Outcome<> Reconciler::run_once() {
   auto findings = find_problems(context_, view, {});
   OUTCOME_TRY(alerts_.reconcile(causes_of(findings, view), standing_alert_kinds()));
   return alerts_.expire();
+}
+
+// True when something may have changed. Before all else: I/O waits for it.
+bool Reconciler::look_after_shared(const ClusterView& view) {
+  lacking_ = false;
+  bool acted = false;
+  for (const auto& [id, volume] : view.volumes) {
+    if (!SharedAttachments::needs_care(volume, view.topology)) continue;
+    acted = true;
+    auto lacking = shared_.look_after(volume, view.topology);
+    lacking_ = lacking_ || (lacking && *lacking);
+    if (lacking || lacking.error().code == Code::kConflict) continue;
+    LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), lacking.error().message);
+  }
+  return acted;
 }
 
 // Since when a node is offline is written down by whoever reconciles: a new holder of the election

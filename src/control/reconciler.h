@@ -10,6 +10,7 @@
 
 #include "control/alert_book.h"
 #include "control/election.h"
+#include "control/shared_attachments.h"
 #include "control/snapshot_manager.h"
 #include "control/volume_manager.h"
 #include "control/volume_plan.h"
@@ -22,10 +23,11 @@ class Reconciler {
              AlertBook& alerts)
       : context_(context),
         ops_(context),
+        shared_(context),
         volumes_(volumes),
         snapshots_(snapshots),
         alerts_(alerts),
-        election_(context, "reconciler") {}
+        election_(context, kWork) {}
   ~Reconciler() { stop(); }
 
   void start(Duration period);
@@ -37,6 +39,8 @@ class Reconciler {
 
  private:
   void note_offline_nodes(const ClusterView& view);
+  bool look_after_shared(const ClusterView& view);
+  void watch_nodes();
   void step(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
   Outcome<> act(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
   Outcome<> let_go(const VolumeView& volume, const ClusterView& view, const VolumePlan& plan);
@@ -48,8 +52,10 @@ class Reconciler {
   void retire_nodes(const ClusterView& view);
   Outcome<> forget_node(const NodeView& node, const ClusterView& view);
 
+  static constexpr const char* kWork = "reconciler";
   const ControlContext& context_;
   VolumeOps ops_;
+  SharedAttachments shared_;
   VolumeManager& volumes_;
   SnapshotManager& snapshots_;
   AlertBook& alerts_;
@@ -57,6 +63,10 @@ class Reconciler {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  bool hurry_ = false;    // a node's lease is gone
+  bool lacking_ = false;  // a shared volume still has no primary, though it could
+  std::unique_ptr<Watch> nodes_gone_;
+  std::unique_ptr<Watch> holder_gone_;
   std::thread thread_;
 };
 

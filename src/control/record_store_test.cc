@@ -24,13 +24,14 @@ core::VolumeRecord sample() {
       {3, NodeId{44}, PoolId{3}, core::ReplicaState::kNew, Generation{}}};
   record.snapshots = {{SnapshotId{5}, "s1", 1000, 1 << 19},
                       {SnapshotId{6}, "s2", 2000, 1 << 20, Generation{44}}};
+  record.sharers = {NodeId{42}, NodeId{43}};
   record.restoring = SnapshotId{5};
   record.parent_volume = VolumeId{8};
   record.parent_snapshot = SnapshotId{9};
   // Stops compiling when a field is added: give it a value above, and a place in the codec.
   [[maybe_unused]] const auto& [id, size_blocks, epoch, primary, clean, opened, generation,
-                                replicas, snapshots, restoring, parent_volume, parent_snapshot] =
-      record;
+                                replicas, snapshots, sharers, restoring, parent_volume,
+                                parent_snapshot] = record;
   return record;
 }
 
@@ -47,6 +48,9 @@ TEST(RecordCodec, RefusesDamagedBytes) {
   auto twice = sample();
   twice.replicas[1].index = 0;
   EXPECT_EQ(decode_record(encode_record(twice)).error().code, Code::kCorrupt);
+  meta::VolumeRecord many = to_proto(sample());
+  for (uint64_t i = 0; i < core::kSharersMax; ++i) many.add_sharers(100 + i);
+  EXPECT_EQ(from_proto(many).error().code, Code::kCorrupt);
   meta::VolumeRecord strange = to_proto(sample());
   strange.mutable_replicas(0)->set_state(meta::REPLICA_STATE_UNKNOWN);
   EXPECT_EQ(from_proto(strange).error().code, Code::kCorrupt);

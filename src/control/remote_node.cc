@@ -104,6 +104,8 @@ class RemoteAttach final : public AttachPort {
     body->set_frontend(static_cast<uint32_t>(options.frontend));
     body->set_volume_name(options.volume_name);
     body->set_take_over(options.take_over);
+    body->set_shared(options.shared);
+    body->set_through_primary(options.through_primary);
     OUTCOME_ASSIGN(agent::NodeResponse response,
                    client_.exchange(request, client_.options().change));
     return from_agent(response.attached());
@@ -127,6 +129,17 @@ class RemoteAttach final : public AttachPort {
     std::vector<AttachedVolume> out;
     for (const auto& volume : response.attached_list().volumes()) out.push_back(from_agent(volume));
     return out;
+  }
+  Outcome<> expel(VolumeId volume, NodeId node) override {
+    agent::NodeRequest request;
+    request.mutable_expel()->set_volume(volume.value);
+    request.mutable_expel()->set_node(node.value);
+    return client_.done(request, client_.options().change);
+  }
+  Outcome<> refresh_size(VolumeId volume) override {
+    agent::NodeRequest request;
+    request.mutable_refresh_size()->set_volume(volume.value);
+    return client_.done(request, client_.options().quick);
   }
 
  private:
@@ -295,13 +308,17 @@ class RemoteMounts final : public MountPort {
     request.mutable_unmount()->set_path(path);
     return client_.done(request, client_.options().change);
   }
-  Outcome<std::vector<std::string>> mounts(const std::string& device) override {
+  Outcome<std::vector<MountedAt>> mounts(const std::string& device) override {
     agent::NodeRequest request;
     request.mutable_mounts()->set_device(device);
     OUTCOME_ASSIGN(agent::NodeResponse response,
                    client_.exchange(request, client_.options().quick));
-    return std::vector<std::string>(response.paths().paths().begin(),
-                                    response.paths().paths().end());
+    const auto& paths = response.paths();
+    std::vector<MountedAt> out;
+    for (int i = 0; i < paths.paths_size(); ++i) {
+      out.push_back({paths.paths(i), i < paths.read_only_size() && paths.read_only(i)});
+    }
+    return out;
   }
   Outcome<Growth> grow_file_system(const std::string& device) override {
     agent::NodeRequest request;

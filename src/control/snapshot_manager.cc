@@ -206,6 +206,7 @@ Outcome<v1::Volume> SnapshotManager::clone(const v1::CloneVolumeRequest& request
   clone.spec.set_parent_volume(base.volume.value);
   clone.spec.set_parent_snapshot(base.snapshot.value);
   clone.spec.clear_attachment();
+  clone.spec.clear_shared_attachments();
   clone.spec.clear_attached_unix_ms();
   clone.spec.clear_pending();
   clone.spec.clear_disowned();
@@ -249,9 +250,9 @@ Outcome<v1::Volume> SnapshotManager::restore(const v1::RestoreVolumeRequest& req
                    volume.spec.name());
   }
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
-  if (volume.attached()) {
+  if (volume.in_use()) {
     return failure(Code::kBusy, "volume {} is attached on {}: unmount and detach it to restore it",
-                   volume.spec.name(), topology.name(volume.record.primary));
+                   volume.spec.name(), names_attached(volume, topology));
   }
   OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, topology));
   OUTCOME_TRY(serving->ports().volumes.restore(volume.id(), snapshot.snapshot));

@@ -91,9 +91,6 @@ Outcome<> validate(const v1::CreateVolumeRequest& request) {
   if (request.ha() != 0) OUTCOME_TRY(validate_ha(request.ha()));
   OUTCOME_TRY(validate_fs(request.fs()));
   OUTCOME_TRY(validate_labels(request.labels()));
-  if (request.shared()) {
-    return failure(Code::kUnsupported, "shared volumes are not supported in this version");
-  }
   if (request.encrypted()) {
     return failure(Code::kUnsupported, "encrypted volumes are not supported in this version");
   }

@@ -13,14 +13,18 @@ namespace cleat::control {
 
 // Why the file system of a volume that grew did not follow; empty when it did, or is not ours.
 std::string VolumeManager::grow_file_system(const VolumeView& volume) {
-  const std::string& device = volume.spec.attachment().device();
   if (volume.spec.fs().empty()) return {};
-  if (!volume.attached() || device.empty()) return "the volume is not mounted";
-  auto node = context_.nodes.node(volume.record.primary);
-  if (!node) return node.error().message;
-  auto growth = (*node)->mounts().grow_file_system(device);
-  if (!growth) return growth.error().message;
-  return growth->why_not;
+  std::string why_not = "the volume is not mounted";
+  for (NodeId id : volume.nodes_attached()) {
+    const std::string& device = volume.attachment_on(id)->device();
+    if (device.empty()) continue;
+    auto node = context_.nodes.node(id);
+    if (!node) return node.error().message;
+    auto growth = (*node)->mounts().grow_file_system(device);
+    if (growth && growth->grown) return {};
+    why_not = growth ? growth->why_not : growth.error().message;
+  }
+  return why_not;
 }
 
 Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request) {
@@ -32,11 +36,12 @@ Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request
                    volume.spec.name(), format_size(volume.record.size_blocks * kBlockSize),
                    format_size(request.size_bytes()));
   }
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   if (blocks > volume.record.size_blocks) {
-    OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
     OUTCOME_ASSIGN(auto serving, ops_.serving_node(volume, topology));
     OUTCOME_TRY(serving->ports().volumes.resize(volume.id(), blocks));
   }
+  OUTCOME_TRY(refresh_devices(volume, topology));
   const std::string why_not = grow_file_system(volume);
   OUTCOME_TRY(control::update<meta::VolumeSpec>(
       context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
@@ -53,10 +58,49 @@ Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request
   return out;
 }
 
+// The primary's own has grown with the volume. A node that is away learns it from the primary.
+Outcome<> VolumeManager::refresh_devices(const VolumeView& volume, const Topology& topology) {
+  for (const auto& entry : volume.spec.shared_attachments()) {
+    const NodeId id{entry.node()};
+    if (!topology.alive(id)) continue;
+    OUTCOME_ASSIGN(auto node, context_.nodes.node(id));
+    auto done = node->ports().attach.refresh_size(volume.id());
+    if (done) continue;
+    return failure(done.error().code,
+                   "volume {} has grown, but its device on {} has not ({}): repeat this",
+                   volume.spec.name(), topology.name(id), done.error().message);
+  }
+  return {};
+}
+
+// A device that is there already is not of the other kind, so there may be none, nor one on the
+// way.
+Outcome<> VolumeManager::set_shared(const VolumeView& volume, bool shared) {
+  if (volume.spec.shared() == shared) return {};
+  const std::string& name = volume.spec.name();
+  if (volume.in_use()) {
+    OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+    return failure(Code::kBusy,
+                   "volume {} is attached on {}, and {}: detach it first (`cleat host detach {}`)",
+                   name, names_attached(volume, topology),
+                   shared ? "its device can't be shared any more" : "its device is a shared one",
+                   name);
+  }
+  if (volume.spec.has_attachment()) {
+    return failure(
+        Code::kBusy,
+        "volume {} is being attached: try again, or end that with `cleat host detach {}`", name,
+        name);
+  }
+  meta::VolumeSpec spec = volume.spec;
+  spec.set_shared(shared);
+  return commit_spec(context_, volume, spec);
+}
+
 Outcome<> VolumeManager::rename(const VolumeView& volume, const std::string& name) {
   OUTCOME_TRY(validate_name(name, "volume"));
   if (name == volume.spec.name()) return {};
-  if (volume.attached()) {
+  if (volume.in_use()) {
     return failure(Code::kBusy,
                    "volume {} is attached, and its device has its name: detach it to rename",
                    volume.spec.name());
@@ -84,6 +128,10 @@ Outcome<v1::Volume> VolumeManager::update(const v1::UpdateVolumeRequest& request
   OUTCOME_TRY(validate_labels(request.labels()));
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   if (!request.name().empty()) OUTCOME_TRY(rename(volume, request.name()));
+  if (request.has_shared()) {
+    OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
+    OUTCOME_TRY(set_shared(volume, request.shared()));
+  }
   OUTCOME_TRY(control::update<meta::VolumeSpec>(
       context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
         for (const auto& [key, value] : request.labels()) (*spec.mutable_labels())[key] = value;

@@ -20,7 +20,7 @@ bool has_labels(const google::protobuf::Map<std::string, std::string>& labels,
 }
 
 bool concerns(const VolumeView& volume, NodeId node) {
-  return volume.record.primary == node ||
+  return volume.record.primary == node || volume.attachment_on(node) != nullptr ||
          std::any_of(volume.record.replicas.begin(), volume.record.replicas.end(),
                      [&](const auto& replica) { return replica.node == node; });
 }
@@ -70,6 +70,7 @@ Outcome<meta::VolumeSpec> VolumeManager::make_spec(const v1::CreateVolumeRequest
   *spec.mutable_zones() = request.zones();
   spec.set_pool_class(request.pool_class());
   spec.set_follow(request.follow());
+  spec.set_shared(request.shared());
   return spec;
 }
 
@@ -144,6 +145,7 @@ Outcome<v1::Volume> VolumeManager::create_again(const v1::CreateVolumeRequest& r
   const bool same = volume.spec.size_bytes() == request.size_bytes() &&
                     volume.spec.ha_level() == std::max(request.ha(), 1U) &&
                     volume.spec.fs() == asked_fs(request) &&
+                    volume.spec.shared() == request.shared() &&
                     volume.spec.labels_size() == static_cast<int>(request.labels().size()) &&
                     has_labels(volume.spec.labels(), request.labels());
   if (!same) {
@@ -222,13 +224,19 @@ void VolumeManager::fill_from_nodes(const VolumeView& volume, const ClusterView&
         *out.mutable_usage() = replica.usage();
     }
   }
-  if (!out.has_attachment()) return;
-  auto node = context_.nodes.node(volume.record.primary);
-  if (!node || out.attachment().device().empty() || !view.topology.alive(volume.record.primary))
-    return;
-  auto paths = (*node)->mounts().mounts(out.attachment().device());
-  if (!paths) return;
-  for (auto& path : *paths) out.mutable_attachment()->add_mount_paths(std::move(path));
+  if (out.has_attachment()) fill_mounts(volume.record.primary, *out.mutable_attachment());
+  for (auto& other : *out.mutable_shared_attachments()) {
+    if (auto node = Keys::id_of(other.node_id())) fill_mounts(NodeId{*node}, other);
+  }
+}
+
+void VolumeManager::fill_mounts(NodeId node, v1::Attachment& out) {
+  if (out.device().empty() || !out.node_online()) return;
+  auto handle = context_.nodes.node(node);
+  if (!handle) return;
+  auto places = (*handle)->mounts().mounts(out.device());
+  if (!places) return;
+  for (auto& mounted : *places) out.add_mount_paths(std::move(mounted.path));
 }
 
 Outcome<v1::Volume> VolumeManager::inspect(const v1::InspectVolumeRequest& request) {
@@ -300,10 +308,10 @@ Outcome<> VolumeManager::may_delete(const VolumeView& volume, const ClusterView&
   const std::string& name = volume.spec.name();
   auto them = [](size_t count) { return count == 1 ? "it" : "them"; };
   auto plural = [](size_t count) { return count == 1 ? "" : "s"; };
-  if (volume.attached()) {
+  if (volume.in_use()) {
     return failure(Code::kBusy,
                    "volume {} is attached on {}: detach it first (`cleat host detach {}`)", name,
-                   view.topology.name(volume.record.primary), name);
+                   names_attached(volume, view.topology), name);
   }
   if (volume.spec.sticky()) return failure(Code::kBusy, "volume {} is protected (sticky)", name);
   auto clones = view.clones_of(volume.id());

@@ -44,6 +44,9 @@ class VolumeManager {
   Outcome<> ha_down(const VolumeView& volume, uint32_t ha, const std::string& node);
   Outcome<> ha_cancel(const VolumeView& volume);
   void fill_from_nodes(const VolumeView& volume, const ClusterView& view, v1::Volume& out);
+  void fill_mounts(NodeId node, v1::Attachment& out);
+  Outcome<> set_shared(const VolumeView& volume, bool shared);
+  Outcome<> refresh_devices(const VolumeView& volume, const Topology& topology);
 
   const ControlContext& context_;
   VolumeOps ops_;

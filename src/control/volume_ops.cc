@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/log.h"
+#include "control/api_views.h"
 #include "control/record_codec.h"
 #include "control/typed_store.h"
 
@@ -68,6 +69,11 @@ Outcome<NodeId> VolumeOps::serving_node_id(const VolumeView& volume,
         "volume {} is attached on {}, which is offline: wait for it, or take the volume over "
         "with `cleat host attach --force`",
         volume.spec.name(), topology.name(primary));
+  }
+  if (volume.in_use()) {
+    return failure(Code::kUnreachable,
+                   "volume {} has no primary at the moment: one of {} becomes it, try again",
+                   volume.spec.name(), names_attached(volume, topology));
   }
   if (primary.value != 0 && topology.alive(primary)) return primary;
   NodeId found;

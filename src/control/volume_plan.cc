@@ -98,7 +98,7 @@ VolumePlan plan_volume(const VolumeView& volume, const Topology& topology,
     if (worst != core::kNoMember) return {Step::kRemoveReplica, worst};
   }
   const bool served = volume.record.primary.value != 0 && topology.alive(volume.record.primary);
-  if (census.behind && !served && !volume.attached()) return {Step::kHeal, core::kNoMember};
+  if (census.behind && !served && !volume.in_use()) return {Step::kHeal, core::kNoMember};
   return {};
 }
 

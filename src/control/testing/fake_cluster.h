@@ -32,6 +32,12 @@ class FakeCluster : public ::testing::Test, public NodeDirectory {
   void add_node(int i) {
     const NodeId id{static_cast<uint64_t>(i)};
     auto fake = std::make_shared<FakeNode>(id, records);
+    fake->state().serves = [this](NodeId primary, VolumeId volume) {
+      auto found = fakes.find(primary);
+      if (found == fakes.end()) return false;
+      FakeState& there = found->second->state();
+      return !there.down && there.attached.contains(volume) && !there.through.contains(volume);
+    };
     const PoolId pool{static_cast<uint64_t>(100 + i)};
     fake->state().pools[pool] = {pool, "/pool", "ssd", 100 * kGiB, 0, 100 * kGiB, false, {}};
     fakes[id] = fake;
@@ -93,9 +99,11 @@ class FakeCluster : public ::testing::Test, public NodeDirectory {
     in.set_force(force);
     return hosts.attach(in);
   }
-  Outcome<> detach(const std::string& name) {
+  Outcome<> detach(const std::string& name, const std::string& where = {}, bool force = false) {
     v1::DetachRequest in;
     in.set_volume(name);
+    in.set_node(where);
+    in.set_force(force);
     return hosts.detach(in);
   }
   Outcome<v1::Volume> snapshot(const std::string& volume, const std::string& name) {

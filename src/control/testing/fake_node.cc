@@ -37,7 +37,9 @@ class FakeReplicas final : public ReplicaPort {
   Outcome<> remove(VolumeId volume, PoolId) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
-    if (state_.attached.contains(volume)) return failure(Code::kBusy, "it is open here");
+    if (state_.attached.contains(volume) && !state_.through.contains(volume)) {
+      return failure(Code::kBusy, "it is open here");
+    }
     state_.replicas.erase(volume);
     return {};
   }
@@ -164,30 +166,37 @@ class FakeAttach final : public AttachPort {
     Guard lock(state_.mutex);
     if (auto first = std::exchange(state_.before_attach, nullptr)) first();
     OUTCOME_TRY(up(state_));
-    auto found = state_.attached.find(volume);
-    if (found != state_.attached.end()) return found->second;
-    OUTCOME_TRY(volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
-      if (record.primary.value != 0 && record.primary != state_.id && !options.take_over) {
-        return failure(Code::kBusy, "another node is primary");
-      }
-      record.primary = state_.id;
-      record.epoch = record.epoch.next();
-      record.clean = false;
-      return {};
-    }));
+    if (options.shared && options.frontend != Frontend::kFuse) {
+      return failure(Code::kUnsupported, "a shared volume has no NBD export");
+    }
+    const bool has_device = state_.attached.contains(volume);
+    const bool open = has_device && !state_.through.contains(volume);
+    if (open && !options.shared) return state_.attached[volume];
+    OUTCOME_TRY(options.through_primary ? join(volume) : become_primary(volume, open, options));
     AttachedVolume out{volume, options.frontend, {}, {}};
     if (options.frontend == Frontend::kFuse) out.device = "/dev/cleat/" + options.volume_name;
     if (options.frontend == Frontend::kNbd) out.uri = "nbd+unix:///" + options.volume_name;
-    return state_.attached[volume] = out;
+    state_.attached[volume] = out;
+    if (auto last = std::exchange(state_.after_attach, nullptr)) last();
+    if (std::exchange(state_.attach_answer_lost, false)) {
+      return failure(Code::kUnreachable, "the connection broke");
+    }
+    return out;
   }
   Outcome<> detach(VolumeId volume, bool) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
     state_.healing.erase(volume);
     state_.attached.erase(volume);
+    state_.through.erase(volume);
     OUTCOME_TRY(volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
-      record.primary = NodeId{};
-      record.clean = true;
+      if (record.primary == state_.id || record.primary.value == 0) {
+        record.primary = NodeId{};
+        record.clean = true;
+      } else if (state_.farewell_lost) {
+        return {};
+      }
+      std::erase(record.sharers, state_.id);
       return {};
     }));
     if (auto last = std::exchange(state_.after_detach, nullptr)) last();
@@ -210,8 +219,59 @@ class FakeAttach final : public AttachPort {
     for (const auto& [id, volume] : state_.attached) out.push_back(volume);
     return out;
   }
+  Outcome<> expel(VolumeId volume, NodeId node) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    return volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
+      if (record.primary != state_.id || !state_.attached.contains(volume)) {
+        return failure(Code::kConflict, "it is not open here");
+      }
+      std::erase(record.sharers, node);
+      return {};
+    });
+  }
+  Outcome<> refresh_size(VolumeId volume) override {
+    Guard lock(state_.mutex);
+    OUTCOME_TRY(up(state_));
+    if (!state_.attached.contains(volume)) return {};
+    return volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
+      state_.device_blocks[volume] = record.size_blocks;
+      return {};
+    });
+  }
 
  private:
+  static void add_sharer(core::VolumeRecord& record, NodeId node) {
+    if (!record.has_sharer(node)) record.sharers.push_back(node);
+  }
+  Outcome<> become_primary(VolumeId volume, bool open, const AttachOptions& options) {
+    OUTCOME_TRY(volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
+      if (open && record.primary == state_.id) return {};
+      if (record.primary.value != 0 && record.primary != state_.id && !options.take_over) {
+        return failure(Code::kBusy, "another node is primary");
+      }
+      record.primary = state_.id;
+      record.epoch = record.epoch.next();
+      record.clean = false;
+      if (options.shared) add_sharer(record, state_.id);
+      return {};
+    }));
+    state_.through.erase(volume);
+    return {};
+  }
+  // As the primary does it when a device here first comes.
+  Outcome<> join(VolumeId volume) {
+    OUTCOME_TRY(volumes_.change(volume, [&](core::VolumeRecord& record) -> Outcome<> {
+      if (record.primary == state_.id) return {};
+      if (!state_.serves || !state_.serves(record.primary, volume)) {
+        return failure(Code::kUnreachable, "the primary does not answer");
+      }
+      add_sharer(record, state_.id);
+      state_.through.insert(volume);
+      return {};
+    }));
+    return {};
+  }
   FakeState& state_;
   FakeVolumes& volumes_;
 };
@@ -225,11 +285,11 @@ class FakeInspect final : public InspectPort {
     if (state_.attaching.contains(volume)) return failure(Code::kBusy, "it is being attached here");
     auto attached = state_.attached.find(volume);
     const bool healing = state_.healing.contains(volume);
-    if (attached == state_.attached.end() && !healing)
-      return failure(Code::kNotFound, "it is not open here");
+    const bool served = attached != state_.attached.end() && !state_.through.contains(volume);
+    if (!served && !healing) return failure(Code::kNotFound, "it is not open here");
     VolumeRuntime out;
     out.open = true;
-    out.attached = attached != state_.attached.end();
+    out.attached = served;
     if (out.attached) out.device = attached->second.device;
     out.resyncs = state_.resyncs[volume];
     return out;
@@ -244,7 +304,9 @@ class FakeInspect final : public InspectPort {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
     std::vector<std::pair<VolumeId, VolumeRuntime>> out;
-    for (const auto& [id, volume] : state_.attached) out.emplace_back(id, *runtime(id));
+    for (const auto& [id, volume] : state_.attached) {
+      if (!state_.through.contains(id)) out.emplace_back(id, *runtime(id));
+    }
     return out;
   }
   Outcome<CheckResult> check(VolumeId volume) override {
@@ -324,7 +386,10 @@ class FakeMounts final : public MountPort {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
     const bool formatted = !state_.mounts.contains(request.device);
-    state_.mounts[request.device].insert(request.path);
+    const auto& options = request.options;
+    const bool read_only = std::find(options.begin(), options.end(), "ro") != options.end();
+    state_.mounts[request.device][request.path] = read_only;
+    state_.mount_options = options;
     return MountInfo{request.device, request.path, request.fs, formatted};
   }
   Outcome<> unmount(const std::string& device, const std::string& path) override {
@@ -334,10 +399,12 @@ class FakeMounts final : public MountPort {
     state_.mounts[device].erase(path);
     return {};
   }
-  Outcome<std::vector<std::string>> mounts(const std::string& device) override {
+  Outcome<std::vector<MountedAt>> mounts(const std::string& device) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
-    return std::vector<std::string>(state_.mounts[device].begin(), state_.mounts[device].end());
+    std::vector<MountedAt> out;
+    for (const auto& [path, read_only] : state_.mounts[device]) out.push_back({path, read_only});
+    return out;
   }
   Outcome<Growth> grow_file_system(const std::string& device) override {
     Guard lock(state_.mutex);

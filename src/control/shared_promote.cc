@@ -1,0 +1,142 @@
+// SharedAttachments: another primary, and who has to go then.
+#include <algorithm>
+
+#include "common/log.h"
+#include "control/record_codec.h"
+#include "control/shared_attachments.h"
+#include "control/shared_entries.h"
+#include "control/takeover_check.h"
+#include "control/typed_store.h"
+
+namespace cleat::control {
+
+// Where the first choice refuses, the next one is asked. After a lost answer it may be primary all
+// the same: the next pass sees.
+Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology) {
+  constexpr int kTries = 32;
+  std::set<NodeId> tried;
+  Outcome<> result;
+  for (int i = 0; i < kTries; ++i) {
+    OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume));
+    if (!lacks_primary(now, topology)) return {};
+    if (is_served(now, topology)) return adopt(now);
+    Claim claim;
+    if (now.record.primary.value != 0) {
+      OUTCOME_ASSIGN(claim.take_over, may_take_over(context_, now, topology, now.attached()));
+    }
+    NodeId node;
+    for (NodeId each : next_primaries(now, topology)) {
+      if (node.value == 0 && tried.insert(each).second) node = each;
+    }
+    if (node.value == 0) return result;
+    claim.entry = *find_entry(now.spec, node);
+    auto made = make_primary(now, claim);
+    if (made) {
+      LOG_WARN("volume {}: {} is primary now", now.spec.name(), topology.name(node));
+      return expel_leavers(volume, topology);
+    }
+    result = tl::unexpected(made.error());
+    if (is_answer_lost(made.error())) return result;
+    if (made.error().code == Code::kConflict) tried.erase(node);
+  }
+  return result;
+}
+
+// The primary serves, and its entry is missing or beside the others: a crash cut somebody short.
+Outcome<> SharedAttachments::adopt(const VolumeView& volume) {
+  const NodeId primary = volume.record.primary;
+  const meta::Attachment* known = find_entry(volume.spec, primary);
+  if (known != nullptr) return record_device(volume.id(), {*known, false, false});
+  OUTCOME_ASSIGN(auto node, context_.nodes.node(primary));
+  OUTCOME_ASSIGN(VolumeRuntime runtime, node->ports().inspect.runtime(volume.id()));
+  meta::Attachment entry;
+  entry.set_node(primary.value);
+  entry.set_frontend(static_cast<uint32_t>(Frontend::kFuse));
+  entry.set_device(runtime.device);
+  return record_device(volume.id(), {entry, false, true});
+}
+
+Outcome<> SharedAttachments::expel_leavers(VolumeId volume, const Topology& topology) {
+  OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume));
+  for (const auto& entry : now.spec.shared_attachments()) {
+    const NodeId node{entry.node()};
+    const bool gone = topology.find(node) == nullptr;  // decommissioned
+    if (!entry.leaving() && !gone) continue;
+    if (!now.attached() || !topology.alive(now.record.primary)) {
+      return failure(Code::kUnreachable,
+                     "volume {} has no primary that is online, which could expel {}: it is done as "
+                     "soon as it has one",
+                     now.spec.name(), topology.name(node));
+    }
+    OUTCOME_ASSIGN(auto primary, context_.nodes.node(now.record.primary));
+    OUTCOME_TRY(primary->ports().attach.expel(volume, node));
+    LOG_WARN("volume {}: {} is expelled", now.spec.name(), topology.name(node));
+    OUTCOME_TRY(forget_entry(now, entry));
+  }
+  return expel_strangers(volume, topology);
+}
+
+// The record is read first: who is in it then has an entry, or had one that went with its device.
+Outcome<> SharedAttachments::expel_strangers(VolumeId volume, const Topology& topology) {
+  OUTCOME_ASSIGN(auto stored, context_.store.get(context_.keys.record(volume)));
+  OUTCOME_ASSIGN(auto spec, load<meta::VolumeSpec>(context_.store, context_.keys.spec(volume)));
+  if (!stored || !spec) return {};
+  OUTCOME_ASSIGN(core::VolumeRecord record, decode_record(stored->value));
+  const bool served = record.primary.value != 0 && topology.alive(record.primary) &&
+                      spec->value.attachment().node() == record.primary.value;
+  if (!served) return {};
+  for (NodeId sharer : record.sharers) {
+    if (sharer == record.primary || find_entry(spec->value, sharer) != nullptr) continue;
+    OUTCOME_ASSIGN(auto primary, context_.nodes.node(record.primary));
+    OUTCOME_TRY(primary->ports().attach.expel(volume, sharer));
+    LOG_WARN("volume {}: {}, which is not attached, is expelled", spec->value.name(),
+             topology.name(sharer));
+  }
+  return {};
+}
+
+namespace {
+
+// Expelled while it was offline: what it had is of no use any more.
+bool is_dead(const meta::Attachment& entry, const VolumeView& volume, const Topology& topology) {
+  const NodeId node{entry.node()};
+  return !entry.device().empty() && !volume.record.has_sharer(node) && !topology.alive(node);
+}
+
+bool has_leavers(const VolumeView& volume, const Topology& topology) {
+  const auto& entries = volume.spec.shared_attachments();
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const auto& entry) {
+                       return entry.leaving() || topology.find(NodeId{entry.node()}) == nullptr;
+                     }) ||
+         std::any_of(volume.record.sharers.begin(), volume.record.sharers.end(),
+                     [&](NodeId sharer) { return find_entry(volume.spec, sharer) == nullptr; });
+}
+
+}  // namespace
+
+bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& topology) {
+  if (!volume.spec.shared() || volume.spec.state() != meta::VolumeSpec::UP) return false;
+  if (lacks_primary(volume, topology)) return !next_primaries(volume, topology).empty();
+  if (!volume.attached() || !topology.alive(volume.record.primary)) return false;
+  const auto& entries = volume.spec.shared_attachments();
+  return has_leavers(volume, topology) ||
+         std::any_of(entries.begin(), entries.end(),
+                     [&](const auto& entry) { return is_dead(entry, volume, topology); });
+}
+
+Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topology& topology) {
+  if (lacks_primary(volume, topology)) {
+    auto done = promote(volume.id(), topology);
+    if (!done) LOG_INFO("volume {} has no primary: {}", volume.spec.name(), done.error().message);
+    OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
+    return lacks_primary(now, topology);
+  }
+  for (const auto& entry : volume.spec.shared_attachments()) {
+    if (is_dead(entry, volume, topology)) OUTCOME_TRY(forget_entry(volume, entry));
+  }
+  OUTCOME_TRY(expel_leavers(volume.id(), topology));
+  return false;
+}
+
+}  // namespace cleat::control
