@@ -48,7 +48,8 @@ std::string variable_name(const std::string& key) {
 
 Outcome<> run_hook(const char* option, const std::string& command, const api::Volume& volume,
                    uint64_t timeout_s) {
-  std::vector<std::string> argv{"env"};
+  // The caller's own says nothing of this volume.
+  std::vector<std::string> argv{"env", "-u", "CLEAT_NODE"};
   for (auto& entry : hook_environment(volume)) argv.push_back(std::move(entry));
   for (const char* word : {"sh", "-c"}) argv.emplace_back(word);
   argv.push_back(command);

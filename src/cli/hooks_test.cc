@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include <fstream>
 #include <sstream>
@@ -20,9 +21,9 @@ using ::testing::HasSubstr;
 class HooksTest : public ::testing::Test {
  protected:
   HooksTest() {
-    cluster_.volumes.inspect.handler = [](auto*, const auto& request, api::Volume* volume) {
+    cluster_.volumes.inspect.handler = [this](auto*, const auto& request, api::Volume* volume) {
       *volume = sample_volume("7", request.volume());
-      attach_sample(*volume, "cassandra2", "10.89.0.12", true);
+      if (attached_) attach_sample(*volume, "cassandra2", "10.89.0.12", true);
       (*volume->mutable_labels())["app.kubernetes.io/name"] = "it's a ring";
       return grpc::Status::OK;
     };
@@ -52,6 +53,7 @@ class HooksTest : public ::testing::Test {
   FakeCluster cluster_;
   std::string log_ = cluster_.address() + ".hooks";  // goes with the socket's directory
   grpc::Status frozen_;
+  bool attached_ = true;
   std::string err_;
 };
 
@@ -67,6 +69,14 @@ TEST_F(HooksTest, RunAroundTheSnapshotForEachVolume) {
 TEST_F(HooksTest, KnowTheLabelsOfTheVolume) {
   EXPECT_EQ(snapshot({"--pre-hook", note("\"$CLEAT_LABEL_APP_KUBERNETES_IO_NAME\"")}), 0) << err_;
   EXPECT_THAT(noted(), ElementsAre("it's a ring", "it's a ring", "frozen"));
+}
+
+TEST_F(HooksTest, KnowNoNodeOfAVolumeThatIsNotAttached) {
+  attached_ = false;
+  ::setenv("CLEAT_NODE", "cassandra1", 1);
+  EXPECT_EQ(snapshot({"--pre-hook", note("on ${CLEAT_NODE-none}")}), 0) << err_;
+  ::unsetenv("CLEAT_NODE");
+  EXPECT_THAT(noted(), ElementsAre("on none", "on none", "frozen"));
 }
 
 TEST_F(HooksTest, FailureBeforeMeansNoSnapshotAndNothingStaysQuieted) {

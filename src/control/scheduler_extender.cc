@@ -126,13 +126,8 @@ std::string to_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace
-
-Outcome<std::string> SchedulerExtender::filter(const std::string& body) {
-  std::lock_guard lock(mutex_);
-  OUTCOME_ASSIGN(Question question, read_question(body));
-  OUTCOME_ASSIGN(ClusterView view, view_for(question, context_));
-  const PodPlacement placement(view, context_.limits.pool_nearly_full, question.pod);
+// An ExtenderFilterResult.
+Json filtered(Question& question, const PodPlacement& placement) {
   Json names = Json::array();
   Json items = Json::array();
   Json failed = Json::object();
@@ -157,19 +152,38 @@ Outcome<std::string> SchedulerExtender::filter(const std::string& body) {
     question.whole_nodes["items"] = std::move(items);
     out["Nodes"] = std::move(question.whole_nodes);
   }
-  return to_text(out);
+  return out;
 }
 
-Outcome<std::string> SchedulerExtender::prioritize(const std::string& body) {
-  std::lock_guard lock(mutex_);
-  OUTCOME_ASSIGN(Question question, read_question(body));
-  OUTCOME_ASSIGN(ClusterView view, view_for(question, context_));
-  const PodPlacement placement(view, context_.limits.pool_nearly_full, question.pod);
+// A HostPriorityList.
+Json scored(Question& question, const PodPlacement& placement) {
   Json out = Json::array();
   for (const std::string& node : question.nodes) {
     out.push_back(Json{{"Host", node}, {"Score", placement.score(node)}});
   }
-  return to_text(out);
+  return out;
+}
+
+using Verdict = Json (*)(Question& question, const PodPlacement& placement);
+
+Outcome<std::string> answer(const std::string& body, const ControlContext& context,
+                            Verdict verdict) {
+  OUTCOME_ASSIGN(Question question, read_question(body));
+  OUTCOME_ASSIGN(ClusterView view, view_for(question, context));
+  const PodPlacement placement(view, context.limits.pool_nearly_full, question.pod);
+  return to_text(verdict(question, placement));
+}
+
+}  // namespace
+
+Outcome<std::string> SchedulerExtender::filter(const std::string& body) {
+  std::lock_guard lock(mutex_);
+  return answer(body, context_, filtered);
+}
+
+Outcome<std::string> SchedulerExtender::prioritize(const std::string& body) {
+  std::lock_guard lock(mutex_);
+  return answer(body, context_, scored);
 }
 
 }  // namespace cleat::control

@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -34,6 +35,11 @@ const Json& at(const Json& from, std::initializer_list<const char*> path) {
 std::string text_at(const Json& from, std::initializer_list<const char*> path) {
   const Json& value = at(from, path);
   return value.is_string() ? value.get<std::string>() : std::string{};
+}
+
+// Never throws: what is not UTF-8 is replaced.
+std::string to_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Outcome<Json> parse(const std::string& text) {
@@ -91,13 +97,29 @@ std::string removal_of(const EndingPod& pod) {
                         {"apiVersion", "v1"},
                         {"gracePeriodSeconds", 0},
                         {"preconditions", {{"uid", pod.uid}}}};
-  return options.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return to_text(options);
+}
+
+uint32_t count_at(const Json& from, const char* key) {
+  const Json& value = at(from, {"spec", key});
+  if (!value.is_number_unsigned()) return 0;
+  return static_cast<uint32_t>(std::min<uint64_t>(value.get<uint64_t>(), INT32_MAX));
+}
+
+// Without the end of its line; empty when it can't be read.
+std::string text_of_file(const std::string& path) {
+  std::ifstream file(path);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
 }
 
 httplib::Result send(httplib::Client& client, const std::string& method, const std::string& path,
                      const httplib::Headers& headers, const std::string& body) {
   if (method == "PATCH") return client.Patch(path, headers, body, "application/json-patch+json");
   if (method == "DELETE") return client.Delete(path, headers, body, "application/json");
+  if (method == "POST") return client.Post(path, headers, body, "application/json");
+  if (method == "PUT") return client.Put(path, headers, body, "application/json");
   return client.Get(path, headers);
 }
 
@@ -159,7 +181,7 @@ Outcome<std::string> taint_patch(const std::string& text, bool on) {
        {"value", text_at(node, {"metadata", "resourceVersion"})}},
       {{"op", "add"}, {"path", "/spec/taints"}, {"value", wanted}},
   });
-  return patch.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return to_text(patch);
 }
 
 Outcome<std::vector<EndingPod>> read_ending_pods(const std::string& pods) {
@@ -173,6 +195,34 @@ Outcome<std::vector<EndingPod>> read_ending_pods(const std::string& pods) {
          text_at(pod, {"metadata", "uid"})});
   }
   return out;
+}
+
+Outcome<KubeLease> read_kube_lease(const std::string& text) {
+  OUTCOME_ASSIGN(Json lease, parse(text));
+  if (text_at(lease, {"metadata", "resourceVersion"}).empty()) {
+    return failure(Code::kCorrupt, "the answer of the Kubernetes API is no Lease with a version");
+  }
+  KubeLease out;
+  out.record.holder = text_at(lease, {"spec", "holderIdentity"});
+  out.record.duration_s = count_at(lease, "leaseDurationSeconds");
+  out.record.acquired = text_at(lease, {"spec", "acquireTime"});
+  out.record.renewed = text_at(lease, {"spec", "renewTime"});
+  out.record.transitions = count_at(lease, "leaseTransitions");
+  out.text = text;
+  return out;
+}
+
+Outcome<std::string> lease_text(const std::string& text, const LeaseRecord& record) {
+  OUTCOME_ASSIGN(Json lease, parse(text));
+  Json spec = at(lease, {"spec"});
+  if (!spec.is_object()) spec = Json::object();
+  spec["holderIdentity"] = record.holder;
+  spec["leaseDurationSeconds"] = record.duration_s;
+  spec["acquireTime"] = record.acquired;
+  spec["renewTime"] = record.renewed;
+  spec["leaseTransitions"] = record.transitions;
+  lease["spec"] = std::move(spec);
+  return to_text(lease);
 }
 
 Outcome<std::string> KubeApi::exchange(const std::string& method, const std::string& path,
@@ -192,13 +242,10 @@ Outcome<std::string> KubeApi::exchange(const std::string& method, const std::str
       client.set_ca_cert_path(options_.ca_file);
       client.enable_server_certificate_verification(true);
     }
-    std::ifstream file(options_.token_file);
-    std::string token(std::istreambuf_iterator<char>(file), {});
-    while (!token.empty() && token.back() == '\n') token.pop_back();
-    const httplib::Headers headers{{"Authorization", "Bearer " + token},
+    const httplib::Headers headers{{"Authorization", "Bearer " + text_of_file(options_.token_file)},
                                    {"Accept", "application/json"}};
     httplib::Result result = send(client, method, path, headers, body);
-    if (result && result->status == 200) return result->body;
+    if (result && (result->status == 200 || result->status == 201)) return result->body;
     return tl::unexpected(refused(what, result));
   } catch (const std::exception& thrown) {
     return failure(Code::kUnreachable, "{}: {}", what, thrown.what());
@@ -231,6 +278,38 @@ Outcome<> KubeApi::remove_ending_pods(const std::string& node) {
     if (removed || removed.error().code == Code::kNotFound) continue;  // gone by itself
     if (removed.error().code != Code::kConflict) return tl::unexpected(removed.error());
   }
+  return {};
+}
+
+Outcome<std::string> KubeApi::leases_path() const {
+  const std::string name_space = text_of_file(options_.namespace_file);
+  if (!name_space.empty()) {
+    return fmt::format("/apis/coordination.k8s.io/v1/namespaces/{}/leases", name_space);
+  }
+  return failure(Code::kInvalidArgument, "\"{}\" doesn't name the namespace of this pod",
+                 options_.namespace_file);
+}
+
+Outcome<KubeLease> KubeApi::read_lease(const std::string& name) {
+  OUTCOME_ASSIGN(std::string path, leases_path());
+  OUTCOME_ASSIGN(std::string lease, exchange("GET", path + "/" + name, ""));
+  return read_kube_lease(lease);
+}
+
+Outcome<> KubeApi::create_lease(const std::string& name, const LeaseRecord& record) {
+  OUTCOME_ASSIGN(std::string path, leases_path());
+  const Json empty = {
+      {"apiVersion", "coordination.k8s.io/v1"}, {"kind", "Lease"}, {"metadata", {{"name", name}}}};
+  OUTCOME_ASSIGN(std::string lease, lease_text(to_text(empty), record));
+  OUTCOME_TRY(exchange("POST", path, lease));
+  return {};
+}
+
+Outcome<> KubeApi::update_lease(const std::string& name, const KubeLease& read,
+                                const LeaseRecord& record) {
+  OUTCOME_ASSIGN(std::string path, leases_path());
+  OUTCOME_ASSIGN(std::string lease, lease_text(read.text, record));
+  OUTCOME_TRY(exchange("PUT", path + "/" + name, lease));
   return {};
 }
 

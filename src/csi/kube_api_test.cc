@@ -78,12 +78,55 @@ TEST(EndingPods, AreThoseThatAreMarkedAsDeleted) {
   EXPECT_TRUE(read_ending_pods(R"({"items": [null, {"metadata": 1}]})")->empty());
 }
 
+constexpr const char* kLease = R"({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+  "metadata": {"name": "watch", "resourceVersion": "12", "labels": {"a": "b"}},
+  "spec": {"holderIdentity": "pod_1", "leaseDurationSeconds": 4, "leaseTransitions": 2, "strategy": "x",
+  "acquireTime": "2026-01-31T12:00:00.000001Z", "renewTime": "2026-01-31T12:00:01.000000Z"}})";
+
+TEST(KubeLeases, AreReadAndWrittenWithAllThatIsNotOurs) {
+  auto read = read_kube_lease(kLease);
+  ASSERT_TRUE(read);
+  const LeaseRecord expected{"pod_1", 4, "2026-01-31T12:00:00.000001Z",
+                             "2026-01-31T12:00:01.000000Z", 2};
+  EXPECT_EQ(read->record, expected);
+  auto same = lease_text(read->text, read->record);
+  ASSERT_TRUE(same);
+  EXPECT_EQ(nlohmann::json::parse(*same), nlohmann::json::parse(kLease));
+  auto released = lease_text(read->text, {"", 1, "x", "y", 2});
+  ASSERT_TRUE(released);
+  EXPECT_EQ(nlohmann::json::parse(*released)["spec"]["holderIdentity"], "");
+}
+
+TEST(KubeLeases, WhatIsNoneIsRefusedAndNonsenseInItIsNobody) {
+  for (const char* bad : {"", "[]", "{}", R"({"metadata": 3})", R"({"metadata": {"name": "x"}})"}) {
+    EXPECT_EQ(read_kube_lease(bad).error().code, Code::kCorrupt) << bad;
+  }
+  for (const char* odd : {"3", "null", R"({"holderIdentity": null, "leaseDurationSeconds": -4})"}) {
+    const std::string text =
+        std::string(R"({"metadata": {"resourceVersion": "1"}, "spec": )") + odd + "}";
+    auto read = read_kube_lease(text);
+    ASSERT_TRUE(read) << odd;
+    EXPECT_EQ(read->record, LeaseRecord{}) << odd;
+    EXPECT_TRUE(lease_text(text, {"a", 4, "x", "y", 0})) << odd;
+  }
+}
+
 class KubeApiTest : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cleat-kube-XXXXXX";
     directory = ::mkdtemp(name);
     std::ofstream(directory + "/token") << "secret\n";
+    std::ofstream(directory + "/namespace") << "cleat";
+    answer(leases_path + "/watch", kLease);
+    server.Put(leases_path + "/watch", [this](const auto& request, auto& response) {
+      patched = request.body;
+      response.status = status;
+    });
+    server.Post(leases_path, [this](const auto& request, auto& response) {
+      patched = request.body;
+      response.status = status == 200 ? 201 : status;
+    });
     answer("/api/v1/nodes", list_of(kNode));
     answer("/api/v1/nodes/k1", kNode);
     answer("/apis/storage.k8s.io/v1/csinodes", kCsiNodes);
@@ -115,9 +158,11 @@ class KubeApiTest : public ::testing::Test {
     });
   }
   KubeApi api(const std::string& token = "/token") {
-    return KubeApi({fmt::format("http://127.0.0.1:{}", port), "", directory + token, 2s});
+    return KubeApi({fmt::format("http://127.0.0.1:{}", port), "", directory + token, 2s,
+                    directory + "/namespace"});
   }
 
+  const std::string leases_path = "/apis/coordination.k8s.io/v1/namespaces/cleat/leases";
   httplib::Server server;
   std::thread thread;
   std::string directory, patched, type;
@@ -149,6 +194,35 @@ TEST_F(KubeApiTest, PodsThatEndAreRemovedAtOnce) {
   EXPECT_TRUE(api().remove_ending_pods("k1")) << "another is there by now";
   status = 403;
   EXPECT_EQ(api().remove_ending_pods("k1").error().code, Code::kPermission);
+}
+
+TEST_F(KubeApiTest, LeasesAreReadMadeAndChanged) {
+  auto read = api().read_lease("watch");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->record.holder, "pod_1");
+  EXPECT_EQ(api().read_lease("other").error().code, Code::kNotFound);
+  ASSERT_TRUE(api().update_lease("watch", *read, {"pod_2", 4, "x", "y", 3}));
+  auto sent = nlohmann::json::parse(patched);
+  EXPECT_EQ(sent["metadata"]["resourceVersion"], "12") << "no other version is changed";
+  EXPECT_EQ(sent["spec"]["holderIdentity"], "pod_2");
+  ASSERT_TRUE(api().create_lease("watch", {"pod_2", 4, "x", "y", 0}));
+  sent = nlohmann::json::parse(patched);
+  EXPECT_EQ(sent["kind"], "Lease");
+  EXPECT_EQ(sent["metadata"]["name"], "watch");
+  EXPECT_EQ(sent["spec"]["leaseTransitions"], 0);
+}
+
+TEST_F(KubeApiTest, RefusalsOfLeasesAreToldApart) {
+  auto read = api().read_lease("watch");
+  ASSERT_TRUE(read);
+  status = 409;
+  EXPECT_EQ(api().update_lease("watch", *read, {}).error().code, Code::kConflict);
+  EXPECT_EQ(api().create_lease("watch", {}).error().code, Code::kConflict);
+  status = 403;
+  EXPECT_EQ(api().update_lease("watch", *read, {}).error().code, Code::kPermission);
+  EXPECT_EQ(api("/none").read_lease("watch").error().code, Code::kPermission);
+  std::filesystem::remove(directory + "/namespace");
+  EXPECT_EQ(api().read_lease("watch").error().code, Code::kInvalidArgument);
 }
 
 TEST_F(KubeApiTest, RefusalsAreToldApart) {

@@ -20,13 +20,13 @@ const api::Node* find_node(const std::vector<api::Node>& nodes, const std::strin
 
 }  // namespace
 
-Outcome<> NodeLoss::step(TimePoint now) {
+Outcome<> NodeLoss::step(TimePoint now, bool looks_on) {
   OUTCOME_ASSIGN(auto kube_nodes, kube_.nodes());
   OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
   Outcome<> result;
   for (const KubeNode& node : kube_nodes) {
     if (node.cleat_node.empty()) continue;
-    auto done = act(node, nodes, now);
+    auto done = act(node, nodes, now, looks_on);
     if (done) continue;
     LOG_WARN("lost node {}: {}", node.name, done.error().message);
     result = done;
@@ -34,7 +34,8 @@ Outcome<> NodeLoss::step(TimePoint now) {
   return result;
 }
 
-Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now) {
+Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
+                        bool looks_on) {
   const api::Node* here = find_node(nodes, node.cleat_node);
   const bool offline = here == nullptr || here->state() == api::NODE_STATE_OFFLINE;
   const bool well =
@@ -43,6 +44,7 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
   Seen& seen = found->second;
   if (!offline) seen.online = now;
   if (!well) seen.unwell = now;
+  if (looks_on) return {};
   if (!node.ready && node.tainted) return kube_.remove_ending_pods(node.name);
   const bool lost = !node.ready && now - seen.online >= options_.lost_after;
   if (lost && node.has_attachments) return put_out_of_service(node, nodes);

@@ -10,6 +10,9 @@
 // The pods that Kubernetes then ends on the lost node wait for a word of that node, or for a look
 // that Kubernetes takes every 20 s: they are taken away at once.
 // Off again: the node is ready and online, no volume is attached there, and that for a while.
+// Each step can be repeated and is conditional: several controllers at once are safe, the lease
+// (lease.h) only saves them the same work. Who doesn't hold it looks on, and knows how long a node
+// has been lost when it gets it.
 //
 // Threading: one thread calls step(). Ownership: borrows both. No state that matters: after a
 // restart everything is seen again.
@@ -35,15 +38,17 @@ class NodeLoss {
   NodeLoss(const Cleatd& cleatd, KubePort& kube, NodeLossOptions options)
       : cleatd_(cleatd), kube_(kube), options_(options) {}
 
-  // Looks once, and does what is due. What fails is tried again by the next step.
-  Outcome<> step(TimePoint now);
+  // Looks once, and does what is due, unless it only looks on. What fails is tried again by the
+  // next step.
+  Outcome<> step(TimePoint now, bool looks_on = false);
 
  private:
   struct Seen {
     TimePoint online;  // to Cleat, the last time that it was
     TimePoint unwell;
   };
-  Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now);
+  Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
+                bool looks_on);
   Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
 

@@ -116,6 +116,27 @@ TEST_F(NodeLossTest, PodsThatEndAreTakenAwayOnlyFromANodeOutOfService) {
   EXPECT_EQ(kube.removed_from.size(), 1U) << "its kubelet ends them";
 }
 
+// Another controller holds the lease.
+TEST_F(NodeLossTest, WhoLooksOnDoesNothingButKnowsSinceWhenANodeIsLost) {
+  ASSERT_TRUE(loss.step(now, true));
+  lose(true, true);
+  ASSERT_TRUE(loss.step(now += 60s, true));
+  kube.known[0].tainted = true;
+  ASSERT_TRUE(loss.step(now += 1s, true));
+  kube.known[0].tainted = false;
+  EXPECT_FALSE(tainted());
+  EXPECT_TRUE(kube.removed_from.empty());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
+  EXPECT_EQ(fake.state().count("Update"), 0);
+  ASSERT_TRUE(after(0s));
+  EXPECT_TRUE(tainted()) << "it waits no longer when it gets the lease";
+  lose(false, false);
+  ASSERT_TRUE(loss.step(now += 60s, true));
+  EXPECT_TRUE(tainted());
+  ASSERT_TRUE(after(0s));
+  EXPECT_FALSE(tainted());
+}
+
 TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {
   for (bool to_cleat : {false, true}) {
     lose(!to_cleat, to_cleat);

@@ -16,6 +16,10 @@ void declare_node_loss(OptionSet& set, CsiOptions& options) {
                    "given up as well",
            .min = Duration(1s).count(),
            .max = Duration(std::chrono::hours(1)).count()});
+  set.add(&options.node_loss_lease,
+          {.name = "node_loss_lease",
+           .help = "Lease of Kubernetes, in the namespace of the pod, by which one of several "
+                   "controllers watches for lost nodes; empty: each of them does"});
   set.add(&options.kube_api,
           {.name = "kube_api",
            .help = "URL of the Kubernetes API; inside a pod it is found; without "
@@ -24,6 +28,8 @@ void declare_node_loss(OptionSet& set, CsiOptions& options) {
           {.name = "kube_ca_file", .help = "certificate authority of the Kubernetes API"});
   set.add(&options.kube_token_file,
           {.name = "kube_token_file", .help = "token of the service account"});
+  set.add(&options.kube_namespace_file,
+          {.name = "kube_namespace_file", .help = "file that names the namespace of the pod"});
 }
 
 }  // namespace

@@ -19,9 +19,11 @@ struct CsiOptions {
   Duration timeout = 60s;
   bool node_loss = true;
   Duration node_loss_after = 10s;
+  std::string node_loss_lease = "cleat-node-loss";
   std::string kube_api;
   std::string kube_ca_file = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
   std::string kube_token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  std::string kube_namespace_file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
   std::string log_level = "info";
 
   bool serves_controller() const { return mode != "node"; }

@@ -8,9 +8,11 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <random>
 
 #include "common/log.h"
 #include "csi/kube_api.h"
+#include "csi/lease.h"
 #include "csi/node_loss.h"
 #include "csi/services.h"
 
@@ -19,10 +21,41 @@ namespace {
 
 constexpr Duration kProbeTimeout = 3s;
 constexpr Duration kNodeWatchPeriod = 1s;
+constexpr Duration kLeaseCallMax = 2s;  // a longer call would find the lease run out
 
 CleatdOptions cleatd_options(const CsiOptions& options, const std::string& token,
                              Duration timeout) {
   return {options.cleatd, token, timeout};
+}
+
+TimePoint since_start() {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return TimePoint(std::chrono::duration_cast<Duration>(time));
+}
+
+// The host name of a pod is its own name; a process that is started again is another holder.
+std::string holder_identity() {
+  char host[256] = "";
+  if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  std::random_device random;
+  return fmt::format("{}_{:08x}{:08x}", host, random(), random());
+}
+
+void pause_for(Duration time, const std::stop_token& stopped) {
+  std::mutex mutex;
+  std::condition_variable_any ended;
+  std::unique_lock lock(mutex);
+  ended.wait_for(lock, stopped, time, [] { return false; });
+}
+
+// In a thread of its own, so that long work doesn't cost the lease. What lasts, step() logs.
+void keep_lease(Lease& lease, const std::stop_token& stopped) {
+  while (!stopped.stop_requested()) {
+    auto done = lease.step();
+    if (!done) LOG_DEBUG("lease: {}", done.error().message);
+    pause_for(lease.pause(), stopped);
+  }
+  lease.release();
 }
 
 }  // namespace
@@ -79,14 +112,16 @@ void Server::watch_nodes(const std::stop_token& stopped) {
   NodeLossOptions limits;
   limits.lost_after = options_.node_loss_after;
   NodeLoss loss(cleatd_, kube, limits);
-  std::mutex mutex;
-  std::condition_variable_any ended;
-  std::unique_lock lock(mutex);
+  KubeApi lease_kube({options_.kube_api, options_.kube_ca_file, options_.kube_token_file,
+                      kLeaseCallMax, options_.kube_namespace_file});
+  Lease lease(lease_kube, {options_.node_loss_lease, holder_identity()}, since_start);
+  // Ends before what it uses, and after the work.
+  std::jthread keeper([&](const std::stop_token& ended) { keep_lease(lease, ended); });
   while (!stopped.stop_requested()) {
-    const auto since_start = std::chrono::steady_clock::now().time_since_epoch();
-    auto done = loss.step(TimePoint(std::chrono::duration_cast<Duration>(since_start)));
+    auto done = loss.step(since_start(), !lease.held());
     if (!done) LOG_WARN("watching for lost nodes: {}", done.error().message);
-    ended.wait_for(lock, stopped, kNodeWatchPeriod, [] { return false; });
+    lease.worked(done.has_value());
+    pause_for(kNodeWatchPeriod, stopped);
   }
 }
 

@@ -1,7 +1,7 @@
 // cleat-csi on its socket: the services of api/csi.proto that the mode asks for.
 //
-// Threading: gRPC's own threads call the services, one more watches for lost nodes; start() and
-// stop() by one thread.
+// Threading: gRPC's own threads call the services, one more watches for lost nodes, and another
+// keeps the lease for that; start() and stop() by one thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
