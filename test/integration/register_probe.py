@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Reads and writes blocks of a device and notes when each operation began and what came of it.
 
-usage: register_probe.py DEVICE LOG FIRST_VALUE SECONDS
+usage: register_probe.py DEVICE LOG FIRST_VALUE SECONDS [PROBE PROBES]
 
 Every block holds one number, repeated. Each writer has blocks of its own and writes rising numbers
-from FIRST_VALUE on; readers read any. The log has one JSON line for each beginning of a write and
+from FIRST_VALUE on; readers read any. Of several PROBES at once, this one is number PROBE, from 0:
+each writes its own blocks and reads those of all. The log has one JSON line for each beginning of a write and
 for each end of an operation; history.py says whether the whole could have happened on one disk.
 """
 import json
@@ -23,11 +24,13 @@ READERS = 4
 
 
 class Probe:
-    def __init__(self, device, log, first_value, seconds):
+    def __init__(self, device, log, first_value, seconds, probe=0, probes=1):
         self.file = os.open(device, os.O_RDWR | os.O_DIRECT)
         self.log = open(log, "a", buffering=1, encoding="utf-8")
         self.first_value = first_value
         self.deadline = time.monotonic() + seconds
+        self.first_block = probe * BLOCK_COUNT
+        self.blocks_read = probes * BLOCK_COUNT
 
     def note(self, **fields):
         self.log.write(json.dumps(fields) + "\n")
@@ -49,7 +52,8 @@ class Probe:
         value = self.first_value
         while time.monotonic() < self.deadline:
             value += 1
-            block = number + WRITERS * random.randrange(BLOCK_COUNT // WRITERS)
+            own = number + WRITERS * random.randrange(BLOCK_COUNT // WRITERS)
+            block = self.first_block + own
             buffer[:] = struct.pack("<Q", value) * (BLOCK_BYTES // 8)
 
             def operation(block=block, value=value):
@@ -61,7 +65,7 @@ class Probe:
     def read(self):
         buffer = mmap.mmap(-1, BLOCK_BYTES)
         while time.monotonic() < self.deadline:
-            block = random.randrange(BLOCK_COUNT)
+            block = random.randrange(self.blocks_read)
 
             def operation(block=block):
                 os.preadv(self.file, [buffer], block * BLOCK_BYTES)
@@ -80,4 +84,5 @@ class Probe:
 
 
 if __name__ == "__main__":
-    Probe(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])).run()
+    device, log, first_value, seconds, *place = sys.argv[1:]
+    Probe(device, log, int(first_value), float(seconds), *map(int, place)).run()
