@@ -12,9 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/cluster/history.h"
+#include "sim/cluster/cluster_state.h"
 #include "sim/cluster/kernel_device.h"
-#include "sim/cluster/process.h"
 #include "sim/cluster/run.h"
 
 namespace cleat::sim {
@@ -34,16 +33,6 @@ class Cluster {
   RunResult run();
 
  private:
-  struct Node {
-    std::shared_ptr<Medium> medium;
-    std::vector<std::byte> scratch;
-    std::unique_ptr<Process> process;  // null: down
-  };
-  struct TakenSnapshot {
-    SnapshotId id;
-    std::vector<Value> values;  // of the hot blocks, as first read
-  };
-
   using Change = io::Task<void> (Cluster::*)();
   // Something that is done to the cluster: counted, and named while it lasts.
   class Act {
@@ -59,11 +48,6 @@ class Cluster {
     Cluster& cluster_;
     std::string name_;
   };
-  struct AskedSnapshot {
-    TimePoint begun;
-    size_t segments;
-  };
-
   void build();
   void create_replica(HostIndex host, core::VolumeRecord& record);
   void faults_and_load();

@@ -49,6 +49,26 @@ TEST(Payloads, DirtyRegionsThatMakeNoSenseAreRefused) {
   EXPECT_FALSE(decode_dirty(bytes));
 }
 
+TEST(Payloads, UnansweredChangesComeBackAsTheyWere) {
+  std::vector<core::UnansweredChange> changes = {{7, BlockRange{5, 2}},
+                                                 {3, BlockRange{1u << 30, 1}}};
+  auto read = decode_unanswered(encode_unanswered(changes));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, changes);
+  EXPECT_TRUE(decode_unanswered({})->empty());
+}
+
+TEST(Payloads, UnansweredChangesThatMakeNoSenseAreRefused) {
+  std::vector<std::byte> bytes = encode_unanswered({{7, BlockRange{5, 2}}});
+  for (size_t size = 1; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_unanswered(ConstBuffer(bytes).first(size))) << size;
+  }
+  EXPECT_FALSE(decode_unanswered(encode_unanswered({{7, BlockRange{UINT64_MAX - 1, 2}}})));
+  auto many = decode_unanswered(std::vector<std::byte>((kUnansweredMax + 1) * 20));
+  ASSERT_FALSE(many);
+  EXPECT_EQ(many.error().code, Code::kLimit);
+}
+
 TEST(Payloads, AShortListOfRecentWritesStaysAsItIs) {
   std::vector<core::RecentWrite> recent = {{Seq(3), BlockRange{5, 2}}, {Seq(4), BlockRange{9, 1}}};
   EXPECT_EQ(coarse_recent(recent, 2), recent);

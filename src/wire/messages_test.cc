@@ -135,7 +135,7 @@ TEST(Frame, RefusesWhatItDoesNotKnow) {
   for (int type : {0, kTypeLast + 1, 255}) {
     EXPECT_EQ(code_of(forge(good, 6, static_cast<uint8_t>(type))), Code::kUnsupported) << type;
   }
-  for (int flag = 3; flag < 8; ++flag) {
+  for (int flag = 4; flag < 8; ++flag) {
     EXPECT_EQ(code_of(forge(good, 7, static_cast<uint8_t>(1 << flag))), Code::kUnsupported) << flag;
   }
   HeaderBytes reply = forge(good, 7, kReply);

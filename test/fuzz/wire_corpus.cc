@@ -39,7 +39,8 @@ Bytes requests() {
   for (uint8_t type = 1; type <= kTypeLast; ++type) {
     Header header = testing::request(static_cast<Type>(type), {3, 1});
     header.request_id = ++id;
-    append(all, frame(header, header.type == Type::kWrite ? ConstBuffer(block) : ConstBuffer{}));
+    bool is_write = header.type == Type::kWrite || header.type == Type::kShareWrite;
+    append(all, frame(header, is_write ? ConstBuffer(block) : ConstBuffer{}));
   }
   return all;
 }

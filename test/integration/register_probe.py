@@ -5,8 +5,9 @@ usage: register_probe.py DEVICE LOG FIRST_VALUE SECONDS [PROBE PROBES]
 
 Every block holds one number, repeated. Each writer has blocks of its own and writes rising numbers
 from FIRST_VALUE on; readers read any. Of several PROBES at once, this one is number PROBE, from 0:
-each writes its own blocks and reads those of all. The log has one JSON line for each beginning of a write and
-for each end of an operation; history.py says whether the whole could have happened on one disk.
+each writes its own blocks and reads those of all. The log has one JSON line for each beginning of a
+write and for each end of an operation; history.py says whether the whole could have happened on one
+disk.
 """
 import json
 import mmap

@@ -112,7 +112,8 @@ def primary_lost(cluster, devices, logs):
     logs += load.logs.values()
     cluster.start(lost)
     cluster.wait_online(node=others[0])
-    wait_until(lambda: attached(cluster) == {node.name for node in others}, 60, "the lost node is off")
+    left = {node.name for node in others}
+    wait_until(lambda: attached(cluster) == left, 60, "the lost node is off the volume")
     devices[lost.name] = lost.attach(VOLUME)
 
 

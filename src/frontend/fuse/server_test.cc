@@ -87,6 +87,7 @@ class ServerTest : public ::testing::Test {
     co_await serving.close();
     co_return all;
   }
+  static io::Task<void> close(io::TaskGroup& group) { co_await group.close(); }
   io::Task<void> run(Takeover takeover) { ending_ = co_await server_->run(takeover); }
 
   static std::vector<std::byte> pattern(size_t bytes, int seed) {
@@ -250,6 +251,21 @@ TEST_F(ServerTest, ATakeoverAsksForTheUnansweredFirst) {
   EXPECT_EQ(first.error, kNotifyResend);
   ASSERT_GT(::recv(kernel_.get(), &first, sizeof first, MSG_DONTWAIT), 0);
   EXPECT_EQ(first.unique, 1 | kUniqueResend);
+}
+
+// A sharer names all of it before any is carried out: more than are served at once, or held in the
+// buffers of requests.
+TEST_F(ServerTest, ATakeoverPassesOnAllThatIsResentBeforeItWaits) {
+  constexpr uint64_t kWrites = 20;
+  memory_device_.set_latency(5ms, 1);
+  auto data = pattern(100 * 1024 / 4096 * 4096, 7);
+  for (uint64_t i = 1; i <= kWrites; ++i) ask_write(i | kUniqueResend, i * (128 << 10), data);
+  io::TaskGroup group;
+  group.spawn(run(Takeover::kYes));
+  EXPECT_EQ(memory_device_.counts().writes, kWrites);
+  group.spawn(stop_soon(*loop_, *server_));
+  io::run_to_end(*loop_, close(group));
+  EXPECT_TRUE(ending_);
 }
 
 }  // namespace
