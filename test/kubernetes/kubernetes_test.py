@@ -103,6 +103,13 @@ class Lab:
     def delete(self, kind, name, *options):
         self.kubectl("delete", kind, name, *options)
 
+    def start_shell(self, pod, script):
+        """As shell(), and goes on: the process, with its output."""
+        command = [*self.command, "kubectl", "--namespace", self.namespace, "exec", pod, "--"]
+        return subprocess.Popen(
+            [*command, "bash", "-euc", script], text=True, stdout=subprocess.PIPE
+        )
+
     def shell(self, pod, script, seconds=COMMAND_SECONDS_MAX):
         """In a pod's container."""
         return self.kubectl("exec", pod, "--", "bash", "-euc", script, seconds=seconds)
