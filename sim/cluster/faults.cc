@@ -163,7 +163,8 @@ io::Task<void> Cluster::fault_cut() {
     if (other != host) fabric_.cut(host, other);
     if (from_meta) meta_.set_reachable(host, false);
   }
-  Duration lasts = random_time(10, 8000);
+  // Sharers are expelled after 10 s.
+  Duration lasts = random_time(10, shape_.shared ? 15'000 : 8000);
   co_await loop_.sleep(lasts);
   join_again(host);
 }

@@ -14,9 +14,11 @@ io::Task<Result<wire::Header>> ShareService::call(NodeId sharer, const wire::Hea
 }
 
 io::Task<wire::Reply> ShareService::handle(wire::Message request) {
-  if (!wire::is_share(request.header.type)) {
-    co_return co_await others_.handle(std::move(request));
-  }
+  if (!wire::is_share(request.header.type)) return others_.handle(std::move(request));
+  return answer(std::move(request));
+}
+
+io::Task<wire::Reply> ShareService::answer(wire::Message request) {
   wire::Reply reply;
   if (request.header.type == wire::Type::kShareRead) {
     if (request.header.range.count > kIoBlocksMax) {

@@ -27,6 +27,8 @@ class ShareService final : public wire::RequestHandler {
                                       ConstBuffer payload, MutableBuffer into);
 
  private:
+  io::Task<wire::Reply> answer(wire::Message request);
+
   io::BufferPool& buffers_;
   wire::RequestHandler& others_;
   absl::flat_hash_map<VolumeId, SharedVolume*> volumes_;
