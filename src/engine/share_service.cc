@@ -21,7 +21,7 @@ io::Task<wire::Reply> ShareService::handle(wire::Message request) {
 io::Task<wire::Reply> ShareService::answer(wire::Message request) {
   wire::Reply reply;
   if (request.header.type == wire::Type::kShareRead) {
-    if (request.header.range.count > kIoBlocksMax) {
+    if (request.header.range.count == 0 || request.header.range.count > kIoBlocksMax) {
       co_return wire::Reply::failed(Error{Code::kInvalidArgument});
     }
     reply.buffer = buffers_.take(request.header.range.bytes());

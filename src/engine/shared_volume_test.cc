@@ -323,6 +323,26 @@ TEST_F(SharedVolumeTest, GrowthReachesEverySharer) {
   EXPECT_EQ(b.device->size_bytes(), 8192 * kBlockSize);
 }
 
+// Whatever another node sends: an error, and nothing is carried out.
+TEST_F(SharedVolumeTest, RequestsThatMakeNoSenseAreRefused) {
+  share(b);
+  for (uint32_t count : {0u, kIoBlocksMax + 1, UINT32_MAX}) {
+    for (wire::Type type : {wire::Type::kShareRead, wire::Type::kShareZero}) {
+      wire::Header request;
+      request.type = type;
+      request.volume = VolumeId(7);
+      request.epoch = volume->record().epoch;
+      request.fence = 1;
+      request.seq = Seq(99);
+      request.range = BlockRange{5, count};
+      wire::Reply reply = loop.wait(service.handle(wire::Message(kB, request, {})));
+      EXPECT_EQ(reply.header.error, Code::kInvalidArgument) << count;
+    }
+  }
+  EXPECT_EQ(replicas[1].count(wire::Type::kZero), 0u);
+  EXPECT_TRUE(loop.wait(b.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+}
+
 TEST_F(SharedVolumeTest, ErrorsOfTheVolumeAreTheApplications) {
   share(b);
   auto beyond = loop.wait(b.device->read(BlockRange{4096, 1}, other_block.span()));
