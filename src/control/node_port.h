@@ -58,8 +58,8 @@ class AttachPort {
   virtual Outcome<AttachedVolume> attach(VolumeId volume, const AttachOptions& options) = 0;
   // Flushes, closes the frontend and writes the clean detach to the record; success when not
   // attached. Of a shared volume whose primary is elsewhere only the device goes. Other sharers
-  // stay on the record: their I/O waits for the next primary. kBusy while the device is open (mounted), unless `force`: then the device fails its
-  // I/O.
+  // stay on the record: their I/O waits for the next primary. kBusy while the device is open
+  // (mounted), unless `force`: then the device fails its I/O.
   virtual Outcome<> detach(VolumeId volume, bool force) = 0;
   // Opens a detached volume without a frontend until every reachable replica is in sync, then
   // closes it. Returns at once, the copy goes on. An attach anywhere ends it by its higher epoch.

@@ -85,8 +85,9 @@ Outcome<core::VolumeRecord> from_proto(const meta::VolumeRecord& record) {
   if (record.replicas_size() > static_cast<int>(core::kReplicasMax) ||
       record.snapshots_size() > kSnapshotsMax || record.id() == 0 ||
       record.sharers_size() > static_cast<int>(core::kSharersMax)) {
-    return failure(Code::kCorrupt, "volume {} has {} replicas, {} snapshots and {} sharers in its record", record.id(),
-                   record.replicas_size(), record.snapshots_size(), record.sharers_size());
+    return failure(
+        Code::kCorrupt, "volume {} has {} replicas, {} snapshots and {} sharers in its record",
+        record.id(), record.replicas_size(), record.snapshots_size(), record.sharers_size());
   }
   core::VolumeRecord out;
   out.id = VolumeId{record.id()};
