@@ -94,6 +94,7 @@ bool Reconciler::look_after_shared(const ClusterView& view) {
   lacking_ = false;
   bool acted = false;
   for (const auto& [id, volume] : view.volumes) {
+    acted = replace_lost(volume, view.topology) || acted;
     if (!SharedAttachments::needs_care(volume, view.topology)) continue;
     acted = true;
     auto lacking = shared_.look_after(volume, view.topology);
@@ -102,6 +103,24 @@ bool Reconciler::look_after_shared(const ClusterView& view) {
     LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), lacking.error().message);
   }
   return acted;
+}
+
+// A primary's node that started anew has no device any more. A cleatd that is only restarted has it
+// again in a moment.
+bool Reconciler::replace_lost(const VolumeView& volume, const Topology& topology) {
+  if (!shared_.has_lost_device(volume, topology)) {
+    device_lost_unix_ms_.erase(volume.id());
+    return false;
+  }
+  const uint64_t now = context_.now_unix_ms();
+  auto [since, first] = device_lost_unix_ms_.try_emplace(volume.id(), now);
+  const auto waited = std::chrono::milliseconds(now - since->second);
+  if (waited < context_.limits.lost_device_after) return false;
+  LOG_WARN("volume {}: {} has no device of it any more, and is replaced as primary",
+           volume.spec.name(), topology.name(volume.record.primary));
+  auto done = shared_.promote(volume.id(), topology, volume.record.primary);
+  if (!done) LOG_INFO("volume {}: {}", volume.spec.name(), done.error().message);
+  return true;
 }
 
 // Since when a node is offline is written down by whoever reconciles: a new holder of the election
