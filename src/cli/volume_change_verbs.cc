@@ -189,7 +189,7 @@ void add_resize_and_update(CLI::App& volume, Action& chosen) {
              {"auto", "sequential", "random", "db"}, "What its I/O is like: shown, no effect yet");
   add_choice(verb, "--follow", updated->follow, {kOn, kOff}, kFollowHelp);
   add_choice(verb, "--shared,--sharedv4", updated->shared, {kOn, kOff},
-             "It can be attached on several nodes at once; only while it is attached nowhere");
+             "Whether it can be attached on several nodes at once; while it is detached");
   verb->add_option("--scale", updated->scale,
                    "Volumes to be made of it on demand: shown, no effect yet")
       ->type_name("N")

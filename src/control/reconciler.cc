@@ -72,10 +72,10 @@ void Reconciler::stop() {
 Outcome<> Reconciler::run_once() {
   if (!election_.holds()) return {};
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  note_offline_nodes(view);
   if (look_after_shared(view)) {
     OUTCOME_ASSIGN(view, ClusterView::load(context_));
   }
-  note_offline_nodes(view);
   FollowPlanner planner(view, context_.limits, context_.now_unix_ms());
   for (const auto& [id, volume] : view.volumes) {
     if (!election_.holds()) return {};
@@ -89,13 +89,13 @@ Outcome<> Reconciler::run_once() {
   return alerts_.expire();
 }
 
-// True when something may have changed. Before all else: I/O waits for it.
+// True when something may have changed. Before all else that takes time: I/O waits for it.
 bool Reconciler::look_after_shared(const ClusterView& view) {
   lacking_ = false;
   bool acted = false;
   for (const auto& [id, volume] : view.volumes) {
     acted = replace_lost(volume, view.topology) || acted;
-    if (!SharedAttachments::needs_care(volume, view.topology)) continue;
+    if (!shared_.needs_care(volume, view.topology)) continue;
     acted = true;
     auto lacking = shared_.look_after(volume, view.topology);
     lacking_ = lacking_ || (lacking && *lacking);

@@ -35,7 +35,7 @@ class SharedAttachments {
   Outcome<> expel_leavers(VolumeId volume, const Topology& topology);
   // The reconciler's part: all of this that was left half done or became due. True: a primary is
   // still lacking though a sharer is online.
-  static bool needs_care(const VolumeView& volume, const Topology& topology);
+  bool needs_care(const VolumeView& volume, const Topology& topology) const;
   Outcome<bool> look_after(const VolumeView& volume, const Topology& topology);
 
  private:
@@ -53,6 +53,7 @@ class SharedAttachments {
   // Whether the primary of the record answers and has the volume open for devices.
   bool is_served(const VolumeView& volume, const Topology& topology) const;
   Outcome<> adopt(const VolumeView& volume);
+  bool is_primary_gone(const VolumeView& volume, const Topology& topology) const;
 
   Outcome<> detach_once(const VolumeView& volume, const Topology& topology, NodeId node,
                         bool force);

@@ -34,6 +34,12 @@ class SharedTest : public FakeCluster {
     std::sort(out.begin(), out.end());
     return out;
   }
+  void reconcile_for_a_while() {
+    for (int i = 0; i < 6; ++i) {
+      ASSERT_TRUE(reconciler.run_once());
+      pass_time(1);
+    }
+  }
   using Ids = std::vector<uint64_t>;
 };
 
@@ -82,7 +88,7 @@ TEST_F(SharedTest, ALostPrimaryIsReplacedByASharerAndExpelled) {
   VolumeId id = create_shared("s", 3);
   for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
   kill(1);
-  ASSERT_TRUE(reconciler.run_once());
+  reconcile_for_a_while();
   EXPECT_EQ(nodes_of("s"), "n2 n3");
   EXPECT_EQ(record(id).primary, NodeId{2});
   EXPECT_EQ(record(id).epoch.value, 2U);
@@ -250,7 +256,7 @@ TEST_F(SharedTest, WhereTheFirstRefusesAnotherSharerTakesOver) {
   for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
   kill(1);
   state(2).volume_call_fails = Code::kIoError;
-  ASSERT_TRUE(reconciler.run_once());
+  reconcile_for_a_while();
   EXPECT_EQ(nodes_of("s"), "n3 n2");
   EXPECT_EQ(sharers(id), (Ids{2, 3}));
 }
@@ -260,12 +266,28 @@ TEST_F(SharedTest, ATakeoverWhoseAnswerIsLostIsSeenLater) {
   for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
   kill(1);
   state(2).attach_answer_lost = true;
-  ASSERT_TRUE(reconciler.run_once());
+  reconcile_for_a_while();
   EXPECT_EQ(record(id).primary, NodeId{2});
   ASSERT_TRUE(reconciler.run_once());
   EXPECT_EQ(nodes_of("s"), "n2 n3");
   EXPECT_EQ(sharers(id), (Ids{2, 3}));
   EXPECT_EQ(record(id).epoch.value, 2U) << "one takeover was enough";
+}
+
+TEST_F(SharedTest, APrimaryWhoseCleatdIsRestartedStaysIt) {
+  VolumeId id = create_shared("s", 3);
+  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
+  for (int i = 0; i < 3; ++i) {
+    kill(1);
+    ASSERT_TRUE(reconciler.run_once());
+    pass_time(2);
+    ASSERT_TRUE(reconciler.run_once());
+    revive(1);
+    ASSERT_TRUE(reconciler.run_once());
+    pass_time(2);
+  }
+  EXPECT_EQ(nodes_of("s"), "n1 n2");
+  EXPECT_EQ(record(id).epoch.value, 1U);
 }
 
 TEST_F(SharedTest, APrimaryThatStartedAnewIsReplacedAfterAWhile) {
@@ -285,11 +307,11 @@ TEST_F(SharedTest, WithoutASharerThatIsOnlineNobodyTakesOver) {
   for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
   kill(1);
   kill(2);
-  ASSERT_TRUE(reconciler.run_once());
+  reconcile_for_a_while();
   EXPECT_EQ(record(id).primary, NodeId{1});
   EXPECT_EQ(inspect("s").status(), v1::VOLUME_STATUS_DOWN);
   revive(2);
-  ASSERT_TRUE(reconciler.run_once());
+  reconcile_for_a_while();
   EXPECT_EQ(nodes_of("s"), "n2");
 }
 

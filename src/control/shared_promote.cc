@@ -132,7 +132,7 @@ bool has_leavers(const VolumeView& volume, const Topology& topology) {
 
 }  // namespace
 
-bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& topology) {
+bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& topology) const {
   if (!volume.spec.shared() || volume.spec.state() != meta::VolumeSpec::UP) return false;
   if (lacks_primary(volume, topology)) return !next_primaries(volume, topology).empty();
   if (is_ownerless(volume)) return true;
@@ -143,8 +143,18 @@ bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& top
                      [&](const auto& entry) { return is_dead(entry, volume, topology); });
 }
 
+// A cleatd that is restarted is offline for a moment, too.
+bool SharedAttachments::is_primary_gone(const VolumeView& volume, const Topology& topology) const {
+  const NodeView* node = topology.find(volume.record.primary);
+  if (volume.record.primary.value == 0 || node == nullptr || node->alive) return true;
+  const auto since = std::chrono::milliseconds(node->node.last_seen_unix_ms());
+  return since.count() != 0 && since + context_.limits.takeover_after <=
+                                   std::chrono::milliseconds(context_.now_unix_ms());
+}
+
 Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topology& topology) {
   if (lacks_primary(volume, topology)) {
+    if (!is_primary_gone(volume, topology)) return true;
     auto done = promote(volume.id(), topology);
     if (!done) LOG_INFO("volume {} has no primary: {}", volume.spec.name(), done.error().message);
     OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
