@@ -156,9 +156,8 @@ void add_mount_and_unmount(CLI::App& host, Action& chosen) {
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
-  mount_verb->add_flag(
-      "--read-only", mounted->read_only,
-      "Mount it read-only, as several nodes can mount a shared volume");
+  mount_verb->add_flag("--read-only", mounted->read_only,
+                       "Mount it read-only, as several nodes can mount a shared volume");
   set_examples(mount_verb, {"cleat host mount data1 /var/lib/cassandra -o noatime"});
   on_run(mount_verb, chosen, mounted, mount);
 

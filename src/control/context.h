@@ -16,11 +16,11 @@ namespace cleat::control {
 
 struct ControlLimits {
   core::PlacementLimits placement;
-  Duration node_lease = 6s;          // a node is offline when its lease ran out
-  Duration replica_delay = 600s;     // an offline node's replicas are made elsewhere after this
-  Duration follow_delay = 30s;       // a volume that follows stays attached for this long before
-  uint32_t follow_copies_max = 4;    // replicas that are being built on a node it follows to
-  Duration half_done_after = 60s;    // a create that didn't finish in this time is undone
+  Duration node_lease = 6s;        // a node is offline when its lease ran out
+  Duration replica_delay = 600s;   // an offline node's replicas are made elsewhere after this
+  Duration follow_delay = 30s;     // a volume that follows stays attached for this long before
+  uint32_t follow_copies_max = 4;  // replicas that are being built on a node it follows to
+  Duration half_done_after = 60s;  // a create that didn't finish in this time is undone
   // A primary whose node is offline for this long is replaced by a sharer; one that is only
   // restarted is not: it would be expelled.
   Duration takeover_after = 4s;

@@ -21,8 +21,8 @@ constexpr const char* kSecret = "0123456789abcdef0123456789abcdef";
 struct Node {
   TestDirectory data;
   TestDirectory run;
-  std::unique_ptr<ControlPlane> plane;
   std::unique_ptr<FakeNode> fake;
+  std::unique_ptr<ControlPlane> plane;  // goes first: it uses the other
   ControlOptions options;
 
   Node(int i, const std::string& etcd, uint16_t control_port, uint16_t http_port) {

@@ -253,8 +253,10 @@ void Reconciler::retire_nodes(const ClusterView& view) {
     if (!node.node.decommissioning()) continue;
     const bool used = std::any_of(view.volumes.begin(), view.volumes.end(), [&](const auto& entry) {
       const auto& record = entry.second.record;
-      return record.primary == id || std::any_of(record.replicas.begin(), record.replicas.end(),
-                                                 [&](const auto& r) { return r.node == id; });
+      const bool device = node.alive && entry.second.attachment_on(id) != nullptr;
+      return device || record.primary == id ||
+             std::any_of(record.replicas.begin(), record.replicas.end(),
+                         [&](const auto& r) { return r.node == id; });
     });
     if (used) continue;
     auto done = forget_node(node, view);
