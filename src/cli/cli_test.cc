@@ -59,6 +59,44 @@ TEST_F(CliTest, VolumeListIsTheTableOfPxctl) {
 )");
 }
 
+TEST_F(CliTest, OfASharedVolumeEveryNodeIsListed) {
+  auto volume = sample_volume("7", "data1");
+  volume.set_shared(true);
+  attach_sample(volume, "node1", "10.0.0.1", true);
+  for (const char* node : {"node2", "node3"}) {
+    auto* other = volume.add_shared_attachments();
+    other->set_node(node);
+    other->set_node_online(true);
+  }
+  volume.mutable_shared_attachments(0)->set_address("10.0.0.2");
+  *cluster_.volumes.list.response.add_volumes() = volume;
+  volume.clear_attachment();
+  volume.set_status(api::VOLUME_STATUS_DOWN);
+  *cluster_.volumes.list.response.add_volumes() = volume;
+  EXPECT_EQ(cleat({"v", "l"}).out,
+            R"(ID  NAME   SIZE    HA  SHARED  ENCRYPTED  IO_PRIORITY  SCALE  STATUS
+7   data1  10 GiB  2   yes     no         LOW          1      up - attached on 10.0.0.1, 10.0.0.2, node3
+7   data1  10 GiB  2   yes     no         LOW          1      down - attached on 10.0.0.2, node3
+)");
+}
+
+TEST_F(CliTest, WhetherAVolumeIsSharedIsSaidOnlyWhereItIsAskedFor) {
+  for (const char* flag : {"--shared", "--sharedv4"}) {
+    EXPECT_EQ(cleat({"v", "c", "data1", flag}).code, 0);
+    EXPECT_TRUE(cluster_.volumes.create.request.shared());
+    EXPECT_EQ(cleat({"v", "update", "data1", flag, "on"}).code, 0);
+    EXPECT_TRUE(cluster_.volumes.update.request.shared());
+  }
+  EXPECT_EQ(cleat({"v", "c", "data1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.create.request.shared());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--shared", "off"}).code, 0);
+  EXPECT_TRUE(cluster_.volumes.update.request.has_shared());
+  EXPECT_FALSE(cluster_.volumes.update.request.shared());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--label", "a=1"}).code, 0);
+  EXPECT_FALSE(cluster_.volumes.update.request.has_shared());
+  EXPECT_EQ(cleat({"v", "update", "data1", "--shared", "yes"}).code, 2);
+}
+
 TEST_F(CliTest, VolumeListHasNoFootnoteWithoutAStar) {
   *cluster_.volumes.list.response.add_volumes() = sample_volume("7", "spare");
   EXPECT_THAT(cleat({"volume", "list"}).out, ::testing::Not(HasSubstr("* Data")));

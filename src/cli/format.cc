@@ -98,9 +98,14 @@ std::string volume_status(const api::Volume& volume) {
   if (volume.state() != api::VOLUME_STATE_ATTACHED) {
     return fmt::format("{} - {}", text, word(volume.state()));
   }
-  const auto& attachment = volume.attachment();
-  text +=
-      " - attached on " + (attachment.address().empty() ? attachment.node() : attachment.address());
+  std::string where;  // the primary first
+  auto add = [&where](const api::Attachment& attachment) {
+    const auto& address = attachment.address();
+    where += (where.empty() ? "" : ", ") + (address.empty() ? attachment.node() : address);
+  };
+  if (volume.has_attachment()) add(volume.attachment());
+  for (const auto& other : volume.shared_attachments()) add(other);
+  text += " - attached on " + where;
   return volume.data_local() ? text : text + " *";
 }
 

@@ -125,7 +125,8 @@ void add_attach_and_detach(CLI::App& host, Action& chosen) {
   add_choice(attach_verb, "--frontend", attached->frontend, {"fuse", "nbd"},
              "A device /dev/cleat/NAME, or an NBD export whose URI is printed")
       ->capture_default_str();
-  add_text(attach_verb, "--node", attached->node, kNode, "Attach on this node instead of here");
+  add_text(attach_verb, "--node", attached->node, kNode,
+           "Attach on this node instead of here; a shared volume can be on several");
   attach_verb->add_flag("--force", attached->force, "Take it over from a node that is gone");
   set_examples(attach_verb, {"cleat host attach data1", "cleat host attach data1 --frontend nbd"});
   on_run(attach_verb, chosen, attached, attach);
@@ -133,8 +134,11 @@ void add_attach_and_detach(CLI::App& host, Action& chosen) {
   auto detached = std::make_shared<Arguments>();
   CLI::App* detach_verb = add_verb(host, "detach", "Take the device of a volume away");
   add_text(detach_verb, "volume", detached->volume, kVolume, "Name or id")->required();
-  add_text(detach_verb, "--node", detached->node, kNode, "Only if it is attached there");
-  detach_verb->add_flag("--force", detached->force, "Even while it is open: its I/O then fails");
+  add_text(detach_verb, "--node", detached->node, kNode,
+           "Only if it is attached there; else a shared volume is detached on all nodes");
+  detach_verb->add_flag("--force", detached->force,
+                        "Even while it is open: its I/O then fails; a node that is offline is "
+                        "expelled from a shared volume");
   on_run(detach_verb, chosen, detached, detach);
 }
 
@@ -152,7 +156,8 @@ void add_mount_and_unmount(CLI::App& host, Action& chosen) {
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
-  mount_verb->add_flag("--read-only", mounted->read_only, "Mount it read-only");
+  mount_verb->add_flag("--read-only", mounted->read_only,
+                       "Mount it read-only, as several nodes can mount a shared volume");
   set_examples(mount_verb, {"cleat host mount data1 /var/lib/cassandra -o noatime"});
   on_run(mount_verb, chosen, mounted, mount);
 

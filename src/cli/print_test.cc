@@ -129,6 +129,34 @@ TEST(VolumeInspect, SaysHowAVolumeFollows) {
   EXPECT_NE(printed().find("\tFollow               : on: copying to node3\n"), std::string::npos);
 }
 
+TEST(VolumeInspect, NamesEveryNodeOfASharedVolume) {
+  auto volume = sample_volume("1", "data1");
+  volume.set_shared(true);
+  attach_sample(volume, "node1", "10.0.0.1", true);
+  auto* other = volume.add_shared_attachments();
+  *other = volume.attachment();
+  other->set_node("node2");
+  other->set_address("10.0.0.2");
+  other->add_mount_paths("/mnt/a");
+  auto* gone = volume.add_shared_attachments();
+  *gone = volume.attachment();
+  gone->set_node_online(false);
+  auto printed = [&] {
+    std::ostringstream out;
+    print_volume(out, volume, nullptr);
+    return out.str();
+  };
+  const std::string others = R"(	Attached also on nodes:
+		node2 (10.0.0.2): /dev/cleat/data1, mounted on /mnt/a
+		node1 (10.0.0.1), a node that is gone: /dev/cleat/data1
+)";
+  EXPECT_NE(printed().find("Attached: node1 (10.0.0.1)\n"), std::string::npos);
+  EXPECT_NE(printed().find(others), std::string::npos) << printed();
+  volume.clear_attachment();
+  EXPECT_NE(printed().find("Attached: without a primary at the moment\n"), std::string::npos);
+  EXPECT_NE(printed().find(others), std::string::npos) << printed();
+}
+
 TEST(VolumeInspect, PrintsLikePxctl) {
   api::VolumeStatsResponse stats;
   stats.set_reads(12);

@@ -48,14 +48,14 @@ Outcome<> resize(Session& session, const ResizeArguments& arguments) {
 }
 
 struct UpdateArguments {
-  std::string volume, name, size, io_priority, io_profile, follow;
+  std::string volume, name, size, io_priority, io_profile, follow, shared;
   std::vector<std::string> labels, remove_labels;
   uint32_t scale = 0;
 };
 
 bool changes_properties(const UpdateArguments& a) {
   return !a.name.empty() || !a.io_priority.empty() || !a.io_profile.empty() || !a.labels.empty() ||
-         !a.remove_labels.empty() || !a.follow.empty() || a.scale != 0;
+         !a.remove_labels.empty() || !a.follow.empty() || !a.shared.empty() || a.scale != 0;
 }
 
 Outcome<> update(Session& session, const UpdateArguments& arguments) {
@@ -77,6 +77,7 @@ Outcome<> update(Session& session, const UpdateArguments& arguments) {
     request.set_name(arguments.name);
     request.set_scale(arguments.scale);
     if (!arguments.follow.empty()) request.set_follow(arguments.follow == kOn);
+    if (!arguments.shared.empty()) request.set_shared(arguments.shared == kOn);
     request.set_io_priority(io_priority_of(arguments.io_priority));
     request.set_io_profile(io_profile_of(arguments.io_profile));
     put_labels(arguments.labels, *request.mutable_labels());
@@ -187,6 +188,8 @@ void add_resize_and_update(CLI::App& volume, Action& chosen) {
   add_choice(verb, "--io-profile,--io_profile", updated->io_profile,
              {"auto", "sequential", "random", "db"}, "What its I/O is like: shown, no effect yet");
   add_choice(verb, "--follow", updated->follow, {kOn, kOff}, kFollowHelp);
+  add_choice(verb, "--shared,--sharedv4", updated->shared, {kOn, kOff},
+             "Whether it can be attached on several nodes at once; while it is detached");
   verb->add_option("--scale", updated->scale,
                    "Volumes to be made of it on demand: shown, no effect yet")
       ->type_name("N")

@@ -16,16 +16,31 @@ std::string joined(const google::protobuf::RepeatedPtrField<std::string>& words)
   return fmt::format("{}", fmt::join(words.begin(), words.end(), ", "));
 }
 
+std::string where_text(const api::Attachment& attachment) {
+  std::string text = fmt::format("{} ({})", attachment.node(), attachment.address());
+  if (!attachment.node_online()) text += ", a node that is gone";
+  return text;
+}
+
 std::string state_text(const api::Volume& volume) {
   if (volume.state() != api::VOLUME_STATE_ATTACHED) {
     std::string text = word(volume.state());
     text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
     return text;
   }
-  const auto& attachment = volume.attachment();
-  std::string text = fmt::format("Attached: {} ({})", attachment.node(), attachment.address());
-  if (!attachment.node_online()) text += ", a node that is gone";
-  return text;
+  if (!volume.has_attachment()) return "Attached: without a primary at the moment";
+  return "Attached: " + where_text(volume.attachment());
+}
+
+// The other sharers: where, and what is mounted.
+void print_shared(Fields& fields, const api::Volume& volume) {
+  if (volume.shared_attachments_size() == 0) return;
+  fields.line("Attached also on nodes:");
+  for (const auto& other : volume.shared_attachments()) {
+    std::string text = where_text(other) + ": " + other.device();
+    if (other.mount_paths_size() > 0) text += ", mounted on " + joined(other.mount_paths());
+    fields.line(text, 2);
+  }
 }
 
 void print_attachment(Fields& fields, const api::Volume& volume) {
@@ -38,12 +53,14 @@ void print_attachment(Fields& fields, const api::Volume& volume) {
     }
     return;
   }
+  if (!volume.has_attachment()) return print_shared(fields, volume);
   const auto& attachment = volume.attachment();
   fields.add("Frontend", upper(word(attachment.frontend())));
   if (!attachment.device().empty()) fields.add("Device Path", attachment.device());
   if (!attachment.uri().empty()) fields.add("NBD URI", attachment.uri());
   if (attachment.mount_paths_size() > 0) fields.add("Mounted on", joined(attachment.mount_paths()));
   fields.add("Data is local", yes_no(volume.data_local()));
+  print_shared(fields, volume);
 }
 
 void print_family(Fields& fields, const api::Volume& volume) {

@@ -162,7 +162,7 @@ void add_create(CLI::App& volume, Action& chosen) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   verb->add_flag("--shared,--sharedv4", arguments->shared,
-                 "Attach it on several nodes at once: not in this version");
+                 "It can be attached on several nodes at once");
   verb->add_flag("--secure,--encrypted", arguments->encrypted,
                  "Encrypt its data: not in this version");
   set_examples(verb, {"cleat volume create data1 --size 10 --ha 2 --fs xfs --label app=cassandra",

@@ -35,7 +35,9 @@ uint32_t VolumeView::in_sync_count() const {
 }
 
 const meta::Attachment* VolumeView::attachment_on(NodeId node) const {
-  if (attached() && record.primary == node) return &spec.attachment();
+  // Also of a sharer that is to become primary.
+  const bool first = spec.has_attachment() && spec.attachment().node() == node.value;
+  if (first && (record.primary == node || record.has_sharer(node))) return &spec.attachment();
   for (const auto& entry : spec.shared_attachments()) {
     if (entry.node() == node.value) return &entry;
   }
@@ -44,7 +46,8 @@ const meta::Attachment* VolumeView::attachment_on(NodeId node) const {
 
 std::vector<NodeId> VolumeView::nodes_attached() const {
   std::vector<NodeId> out;
-  if (attached()) out.push_back(record.primary);
+  const NodeId first{spec.attachment().node()};
+  if (attached() || (spec.has_attachment() && record.has_sharer(first))) out.push_back(first);
   for (const auto& entry : spec.shared_attachments()) {
     if (out.empty() || out.front().value != entry.node()) out.push_back(NodeId{entry.node()});
   }

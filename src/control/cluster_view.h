@@ -34,7 +34,7 @@ struct VolumeView {
            spec.attachment().node() == record.primary.value;
   }
   // Attached, or shared and nodes have devices that wait for a primary.
-  bool in_use() const { return attached() || spec.shared_attachments_size() != 0; }
+  bool in_use() const { return !nodes_attached().empty(); }
   // What was asked for and is there: of the primary, and of the other nodes of a shared volume.
   // Null when there is none on `node`.
   const meta::Attachment* attachment_on(NodeId node) const;

@@ -21,6 +21,10 @@ struct ControlLimits {
   Duration follow_delay = 30s;     // a volume that follows stays attached for this long before
   uint32_t follow_copies_max = 4;  // replicas that are being built on a node it follows to
   Duration half_done_after = 60s;  // a create that didn't finish in this time is undone
+  // A primary whose node is offline for this long is replaced by a sharer; one that is only
+  // restarted is not: it would be expelled.
+  Duration takeover_after = 4s;
+  Duration lost_device_after = 15s;  // a primary without its device is replaced by a sharer
   Duration alert_kept = std::chrono::hours{24};
   double pool_nearly_full = 0.85;  // used share that raises an alert
   uint32_t snapshots_per_volume = 256;

@@ -21,8 +21,8 @@ constexpr const char* kSecret = "0123456789abcdef0123456789abcdef";
 struct Node {
   TestDirectory data;
   TestDirectory run;
-  std::unique_ptr<ControlPlane> plane;
   std::unique_ptr<FakeNode> fake;
+  std::unique_ptr<ControlPlane> plane;  // goes first: it uses the other
   ControlOptions options;
 
   Node(int i, const std::string& etcd, uint16_t control_port, uint16_t http_port) {
@@ -214,6 +214,73 @@ TEST_F(ControlPlaneTest, ANodeThatIsGoneIsOfflineAndSaidSo) {
       15s));
   ASSERT_GE(status.findings_size(), 1);
   EXPECT_EQ(status.findings(0).node(), "n2");
+}
+
+class SharedPlaneTest : public ControlPlaneTest {
+ protected:
+  void SetUp() override {
+    for (Node* node : {&a, &b}) node->options.reconcile_period = 60s;
+    start_both();
+    for (Node* node : {&a, &b}) {
+      node->fake->state().serves = [this](NodeId primary, VolumeId) {
+        return (primary == a.plane->node_id() ? a : b).fake->state().attached.size() == 1;
+      };
+    }
+    grpc::ClientContext context;
+    v1::CreateVolumeRequest in;
+    in.set_name("s");
+    in.set_size_bytes(kGiB);
+    in.set_ha(2);
+    in.set_shared(true);
+    v1::Volume made;
+    ASSERT_TRUE(v1::Volumes::NewStub(a.socket())->Create(&context, in, &made).ok());
+  }
+  grpc::Status attach(const Node& asked, const std::string& node) {
+    grpc::ClientContext context;
+    v1::AttachRequest in;
+    in.set_volume("s");
+    in.set_node(node);
+    v1::AttachResponse out;
+    return v1::Hosts::NewStub(asked.socket())->Attach(&context, in, &out);
+  }
+  v1::Volume inspect(const Node& asked) {
+    grpc::ClientContext context;
+    v1::InspectVolumeRequest in;
+    in.set_volume("s");
+    v1::Volume out;
+    v1::Volumes::NewStub(asked.socket())->Inspect(&context, in, &out);
+    return out;
+  }
+};
+
+TEST_F(SharedPlaneTest, OtherNodesAreAskedOverTheNetwork) {
+  ASSERT_TRUE(attach(a, "n1").ok());
+  ASSERT_TRUE(attach(a, "n2").ok());
+  EXPECT_EQ(b.fake->state().through.size(), 1U) << "through n1";
+  const v1::Volume shown = inspect(b);
+  EXPECT_EQ(shown.attachment().node(), "n1");
+  EXPECT_EQ(shown.shared_attachments(0).node(), "n2");
+  v1::ResizeVolumeRequest resize;
+  resize.set_volume("s");
+  resize.set_size_bytes(2 * kGiB);
+  grpc::ClientContext context;
+  v1::Volume out;
+  auto status = v1::Volumes::NewStub(a.socket())->Resize(&context, resize, &out);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(b.fake->state().device_blocks.size(), 1U);
+}
+
+// Without the wake-up a pass would come after a minute. n1 is also who reconciles, as a rule.
+TEST_F(SharedPlaneTest, ALostPrimaryIsReplacedSoonAfterItsLeaseIsGone) {
+  ASSERT_TRUE(attach(b, "n1").ok());
+  ASSERT_TRUE(attach(b, "n2").ok());
+  a.stop();
+  EXPECT_TRUE(eventually(
+      [&] {
+        const v1::Volume shown = inspect(b);
+        return shown.attachment().node() == "n2" && shown.shared_attachments_size() == 0;
+      },
+      12s));
 }
 
 TEST_F(ControlPlaneTest, LostEtcdDataAreRefusedUntilAPersonRebuilds) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "control/api_views.h"
+#include "control/shared_findings.h"
 #include "control/volume_ops.h"
 #include "control/volume_plan.h"
 
@@ -175,6 +176,10 @@ class Finder {
           .set_volume(name);
       return;
     }
+    if (auto lacking = primary_finding(volume, view_.topology)) {
+      out_.push_back(std::move(*lacking));
+      return;
+    }
     if (volume.attached() && !view_.topology.alive(volume.record.primary)) {
       const std::string node = view_.topology.name(volume.record.primary);
       auto& out = add(
@@ -196,7 +201,11 @@ class Finder {
     }
     const uint32_t usable = usable_count(volume, view_.topology);
     follow_finding(volume);
-    if (usable >= volume.spec.ha_level()) return;
+    if (usable >= volume.spec.ha_level()) {
+      auto sharer = sharer_finding(volume, view_.topology);
+      if (sharer) out_.push_back(std::move(*sharer));
+      return;
+    }
     std::string doing = doing_words(volume);
     const ResyncInfo* resync = nullptr;
     if (runtime != runtimes_.end() && !runtime->second.resyncs.empty()) {

@@ -1,7 +1,10 @@
 #include "control/host_manager.h"
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "control/api_views.h"
+#include "control/shared_mounts.h"
 #include "control/takeover_check.h"
 #include "control/typed_store.h"
 
@@ -192,8 +195,8 @@ Outcome<> HostManager::detach_shared(const VolumeView& volume, const Topology& t
 
 // A first mount of the device has grown the file system; if it was mounted already, it may not
 // grow.
-Outcome<> HostManager::grew(const VolumeView& volume, NodeHandle& node) {
-  OUTCOME_ASSIGN(Growth growth, node.mounts().grow_file_system(volume.spec.attachment().device()));
+Outcome<> HostManager::grew(const VolumeView& volume, const std::string& device, NodeHandle& node) {
+  OUTCOME_ASSIGN(Growth growth, node.mounts().grow_file_system(device));
   if (!growth.grown) return {};
   OUTCOME_TRY(
       update<meta::VolumeSpec>(context_.store, context_.keys.spec(volume.id()), [&](auto& spec) {
@@ -203,17 +206,16 @@ Outcome<> HostManager::grew(const VolumeView& volume, NodeHandle& node) {
   return {};
 }
 
-Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
-  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
-  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
-  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+Outcome<std::string> HostManager::device_to_mount(const VolumeView& volume,
+                                                  const Topology& topology, NodeId node) const {
   const std::string& name = volume.spec.name();
-  if (!volume.attached() || volume.record.primary != node) {
+  const meta::Attachment* entry = volume.attachment_on(node);
+  if (entry == nullptr) {
     return failure(Code::kBusy,
                    "volume {} is not attached on {}: attach it first (`cleat host attach {}`)",
                    name, topology.name(node), name);
   }
-  if (volume.spec.attachment().device().empty()) {
+  if (entry->device().empty()) {
     return failure(Code::kUnsupported,
                    "volume {} is attached by NBD and has no device to mount: attach "
                    "it with --frontend fuse",
@@ -223,24 +225,62 @@ Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
     return failure(Code::kInvalidArgument,
                    "volume {} was created without a file system (--fs none): "
                    "mount its device {} yourself",
-                   name, volume.spec.attachment().device());
+                   name, entry->device());
   }
-  MountRequestInfo info{volume.spec.attachment().device(),
+  return entry->device();
+}
+
+Outcome<> HostManager::check_device(const VolumeView& volume, const Topology& topology, NodeId node,
+                                    NodeHandle& handle) const {
+  bool lost = false;
+  if (volume.record.primary == node) {
+    auto runtime = handle.ports().inspect.runtime(volume.id());
+    lost = runtime ? !runtime->attached : runtime.error().code == Code::kNotFound;
+  } else {  // it reaches the volume on another node
+    OUTCOME_ASSIGN(auto devices, handle.ports().attach.attached());
+    lost = std::none_of(devices.begin(), devices.end(),
+                        [&](const auto& device) { return device.volume == volume.id(); });
+  }
+  if (!lost) return {};
+  const std::string& name = volume.spec.name();
+  return failure(Code::kBusy,
+                 "volume {} has no device on {} any more, which started anew: attach it again "
+                 "(`cleat host attach {}`)",
+                 name, topology.name(node), name);
+}
+
+// Of two nodes that mount at once for writing, at least one finds the other afterwards.
+Outcome<MountInfo> HostManager::mount_shared(const VolumeView& volume, const Topology& topology,
+                                             NodeId node, MountRequestInfo info,
+                                             NodeHandle& handle) {
+  const bool read_only = is_read_only(info);
+  OUTCOME_TRY(check_other_mounts(context_, volume, topology, node, read_only));
+  add_reading_options(info);
+  OUTCOME_ASSIGN(MountInfo mounted, handle.mounts().mount(info));
+  OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
+  auto alone = check_other_mounts(context_, now, topology, node, read_only);
+  if (alone) return mounted;
+  auto undone = handle.mounts().unmount(info.device, mounted.path);
+  if (!undone) LOG_WARN("volume {}: {}", volume.spec.name(), undone.error().message);
+  return tl::unexpected(alone.error());
+}
+
+Outcome<v1::MountResponse> HostManager::mount(const v1::MountRequest& request) {
+  OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
+  OUTCOME_ASSIGN(NodeId node, node_or_self(request.node(), topology));
+  OUTCOME_ASSIGN(std::string device, device_to_mount(volume, topology, node));
+  MountRequestInfo info{device,
                         request.path(),
                         volume.spec.fs(),
                         {request.options().begin(), request.options().end()}};
   if (request.read_only()) info.options.push_back("ro");
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  auto runtime = handle->ports().inspect.runtime(volume.id());
-  const bool lost = runtime ? !runtime->attached : runtime.error().code == Code::kNotFound;
-  if (lost) {
-    return failure(Code::kBusy,
-                   "volume {} has no device on {} any more, which started anew: attach it again "
-                   "(`cleat host attach {}`)",
-                   name, topology.name(node), name);
-  }
-  OUTCOME_ASSIGN(MountInfo mounted, handle->mounts().mount(info));
-  if (volume.spec.fs_to_grow() && !request.read_only()) OUTCOME_TRY(grew(volume, *handle));
+  OUTCOME_TRY(check_device(volume, topology, node, *handle));
+  auto done = volume.spec.shared() ? mount_shared(volume, topology, node, info, *handle)
+                                   : handle->mounts().mount(info);
+  OUTCOME_ASSIGN(MountInfo mounted, std::move(done));
+  if (volume.spec.fs_to_grow() && !is_read_only(info)) OUTCOME_TRY(grew(volume, device, *handle));
   v1::MountResponse out;
   out.set_device(mounted.device);
   out.set_path(mounted.path);
@@ -253,12 +293,19 @@ Outcome<> HostManager::unmount(const v1::UnmountRequest& request) {
   OUTCOME_ASSIGN(VolumeView volume, load_volume(context_, request.volume()));
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   NodeId node = volume.record.primary;
+  const bool here = volume.spec.shared() && volume.attachment_on(context_.self) != nullptr;
   if (!request.node().empty()) {
     OUTCOME_ASSIGN(node, topology.resolve(request.node()));
+  } else if (here) {
+    node = context_.self;
   }
-  if (!volume.attached() || volume.spec.attachment().device().empty()) return {};
+  const meta::Attachment* entry = volume.attachment_on(node);
+  if (entry == nullptr && !volume.spec.shared() && volume.attached()) {
+    entry = &volume.spec.attachment();  // left there by an earlier attach
+  }
+  if (entry == nullptr || entry->device().empty()) return {};
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
-  return handle->mounts().unmount(volume.spec.attachment().device(), request.path());
+  return handle->mounts().unmount(entry->device(), request.path());
 }
 
 }  // namespace cleat::control

@@ -5,6 +5,7 @@
 
 #include "api/control.pb.h"
 #include "control/cluster_view.h"
+#include "control/mount_port.h"
 #include "control/shared_attachments.h"
 
 namespace cleat::control {
@@ -21,7 +22,13 @@ class HostManager {
  private:
   Outcome<NodeId> node_or_self(const std::string& node, const Topology& topology) const;
   Outcome<> set_attachment(VolumeId volume, const meta::Attachment* attachment);
-  Outcome<> grew(const VolumeView& volume, NodeHandle& node);
+  Outcome<> grew(const VolumeView& volume, const std::string& device, NodeHandle& node);
+  Outcome<std::string> device_to_mount(const VolumeView& volume, const Topology& topology,
+                                       NodeId node) const;
+  Outcome<> check_device(const VolumeView& volume, const Topology& topology, NodeId node,
+                         NodeHandle& handle) const;
+  Outcome<MountInfo> mount_shared(const VolumeView& volume, const Topology& topology, NodeId node,
+                                  MountRequestInfo info, NodeHandle& handle);
   Outcome<v1::AttachResponse> attach_once(const v1::AttachRequest& request);
   Outcome<> check_attach(const VolumeView& volume, const Topology& topology, NodeId node,
                          const v1::AttachRequest& request) const;

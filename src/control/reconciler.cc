@@ -72,10 +72,10 @@ void Reconciler::stop() {
 Outcome<> Reconciler::run_once() {
   if (!election_.holds()) return {};
   OUTCOME_ASSIGN(ClusterView view, ClusterView::load(context_));
+  note_offline_nodes(view);
   if (look_after_shared(view)) {
     OUTCOME_ASSIGN(view, ClusterView::load(context_));
   }
-  note_offline_nodes(view);
   FollowPlanner planner(view, context_.limits, context_.now_unix_ms());
   for (const auto& [id, volume] : view.volumes) {
     if (!election_.holds()) return {};
@@ -89,12 +89,13 @@ Outcome<> Reconciler::run_once() {
   return alerts_.expire();
 }
 
-// True when something may have changed. Before all else: I/O waits for it.
+// True when something may have changed. Before all else that takes time: I/O waits for it.
 bool Reconciler::look_after_shared(const ClusterView& view) {
   lacking_ = false;
   bool acted = false;
   for (const auto& [id, volume] : view.volumes) {
-    if (!SharedAttachments::needs_care(volume, view.topology)) continue;
+    acted = replace_lost(volume, view.topology) || acted;
+    if (!shared_.needs_care(volume, view.topology)) continue;
     acted = true;
     auto lacking = shared_.look_after(volume, view.topology);
     lacking_ = lacking_ || (lacking && *lacking);
@@ -102,6 +103,24 @@ bool Reconciler::look_after_shared(const ClusterView& view) {
     LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), lacking.error().message);
   }
   return acted;
+}
+
+// A primary's node that started anew has no device any more. A cleatd that is only restarted has it
+// again in a moment.
+bool Reconciler::replace_lost(const VolumeView& volume, const Topology& topology) {
+  if (!shared_.has_lost_device(volume, topology)) {
+    device_lost_unix_ms_.erase(volume.id());
+    return false;
+  }
+  const uint64_t now = context_.now_unix_ms();
+  auto [since, first] = device_lost_unix_ms_.try_emplace(volume.id(), now);
+  const auto waited = std::chrono::milliseconds(now - since->second);
+  if (waited < context_.limits.lost_device_after) return false;
+  LOG_WARN("volume {}: {} has no device of it any more, and is replaced as primary",
+           volume.spec.name(), topology.name(volume.record.primary));
+  auto done = shared_.promote(volume.id(), topology, volume.record.primary);
+  if (!done) LOG_INFO("volume {}: {}", volume.spec.name(), done.error().message);
+  return true;
 }
 
 // Since when a node is offline is written down by whoever reconciles: a new holder of the election
@@ -234,8 +253,10 @@ void Reconciler::retire_nodes(const ClusterView& view) {
     if (!node.node.decommissioning()) continue;
     const bool used = std::any_of(view.volumes.begin(), view.volumes.end(), [&](const auto& entry) {
       const auto& record = entry.second.record;
-      return record.primary == id || std::any_of(record.replicas.begin(), record.replicas.end(),
-                                                 [&](const auto& r) { return r.node == id; });
+      const bool device = node.alive && entry.second.attachment_on(id) != nullptr;
+      return device || record.primary == id ||
+             std::any_of(record.replicas.begin(), record.replicas.end(),
+                         [&](const auto& r) { return r.node == id; });
     });
     if (used) continue;
     auto done = forget_node(node, view);

@@ -40,6 +40,7 @@ class Reconciler {
  private:
   void note_offline_nodes(const ClusterView& view);
   bool look_after_shared(const ClusterView& view);
+  bool replace_lost(const VolumeView& volume, const Topology& topology);
   void watch_nodes();
   void step(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
   Outcome<> act(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
@@ -62,6 +63,7 @@ class Reconciler {
   Election election_;
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::map<VolumeId, uint64_t> device_lost_unix_ms_;  // of a primary that is online; since when
   bool stopping_ = false;
   bool hurry_ = false;    // a node's lease is gone
   bool lacking_ = false;  // a shared volume still has no primary, though it could

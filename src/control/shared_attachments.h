@@ -27,13 +27,15 @@ class SharedAttachments {
   Outcome<> detach_all(const VolumeView& volume, const Topology& topology, bool force);
 
   // Where no primary that is online serves the devices there are: one of them becomes it. Success
-  // when there is nothing to do, or nobody to do it.
-  Outcome<> promote(VolumeId volume, const Topology& topology);
+  // when there is nothing to do, or nobody to do it. `lost`: nor does the one that is online.
+  Outcome<> promote(VolumeId volume, const Topology& topology, NodeId lost = {});
+  // The primary is online and answers, but has no device, while other nodes have: it started anew.
+  bool has_lost_device(const VolumeView& volume, const Topology& topology) const;
   // Who is leaving is expelled, and sharers of the record that no entry names.
   Outcome<> expel_leavers(VolumeId volume, const Topology& topology);
   // The reconciler's part: all of this that was left half done or became due. True: a primary is
   // still lacking though a sharer is online.
-  static bool needs_care(const VolumeView& volume, const Topology& topology);
+  bool needs_care(const VolumeView& volume, const Topology& topology) const;
   Outcome<bool> look_after(const VolumeView& volume, const Topology& topology);
 
  private:
@@ -51,6 +53,7 @@ class SharedAttachments {
   // Whether the primary of the record answers and has the volume open for devices.
   bool is_served(const VolumeView& volume, const Topology& topology) const;
   Outcome<> adopt(const VolumeView& volume);
+  bool is_primary_gone(const VolumeView& volume, const Topology& topology) const;
 
   Outcome<> detach_once(const VolumeView& volume, const Topology& topology, NodeId node,
                         bool force);

@@ -47,10 +47,7 @@ const meta::Attachment* find_entry(const meta::VolumeSpec& spec, NodeId node) {
 
 std::vector<meta::Attachment> entries_of(const VolumeView& volume) {
   std::vector<meta::Attachment> out;
-  if (counts(volume.spec, volume.record)) out.push_back(volume.spec.attachment());
-  for (const auto& entry : volume.spec.shared_attachments()) {
-    if (out.empty() || out.front().node() != entry.node()) out.push_back(entry);
-  }
+  for (NodeId node : volume.nodes_attached()) out.push_back(*volume.attachment_on(node));
   return out;
 }
 

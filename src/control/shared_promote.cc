@@ -12,21 +12,22 @@ namespace cleat::control {
 
 // Where the first choice refuses, the next one is asked. After a lost answer it may be primary all
 // the same: the next pass sees.
-Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology) {
+Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology, NodeId lost) {
   constexpr int kTries = 32;
   std::set<NodeId> tried;
   Outcome<> result;
   for (int i = 0; i < kTries; ++i) {
     OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume));
-    if (!lacks_primary(now, topology)) return {};
-    if (is_served(now, topology)) return adopt(now);
+    const bool replace = lost.value != 0 && now.attached() && now.record.primary == lost;
+    if (!replace && !lacks_primary(now, topology)) return {};
+    if (is_served(now, topology)) return replace ? Outcome<>{} : adopt(now);
     Claim claim;
     if (now.record.primary.value != 0) {
       OUTCOME_ASSIGN(claim.take_over, may_take_over(context_, now, topology, now.attached()));
     }
     NodeId node;
     for (NodeId each : next_primaries(now, topology)) {
-      if (node.value == 0 && tried.insert(each).second) node = each;
+      if (node.value == 0 && each != lost && tried.insert(each).second) node = each;
     }
     if (node.value == 0) return result;
     claim.entry = *find_entry(now.spec, node);
@@ -40,6 +41,17 @@ Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology) 
     if (made.error().code == Code::kConflict) tried.erase(node);
   }
   return result;
+}
+
+bool SharedAttachments::has_lost_device(const VolumeView& volume, const Topology& topology) const {
+  const NodeId primary = volume.record.primary;
+  const bool matters = volume.spec.shared() && volume.attached() && topology.alive(primary) &&
+                       volume.spec.shared_attachments_size() != 0;
+  if (!matters) return false;
+  auto node = context_.nodes.node(primary);
+  if (!node) return false;
+  auto runtime = (*node)->ports().inspect.runtime(volume.id());
+  return runtime ? !runtime->attached : runtime.error().code == Code::kNotFound;
 }
 
 // The primary serves, and its entry is missing or beside the others: a crash cut somebody short.
@@ -103,6 +115,11 @@ bool is_dead(const meta::Attachment& entry, const VolumeView& volume, const Topo
   return !entry.device().empty() && !volume.record.has_sharer(node) && !topology.alive(node);
 }
 
+// A farewell that no primary heard: the next one would wait for nothing.
+bool is_ownerless(const VolumeView& volume) {
+  return volume.record.primary.value == 0 && !volume.record.sharers.empty() && !volume.in_use();
+}
+
 bool has_leavers(const VolumeView& volume, const Topology& topology) {
   const auto& entries = volume.spec.shared_attachments();
   return std::any_of(entries.begin(), entries.end(),
@@ -115,9 +132,10 @@ bool has_leavers(const VolumeView& volume, const Topology& topology) {
 
 }  // namespace
 
-bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& topology) {
+bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& topology) const {
   if (!volume.spec.shared() || volume.spec.state() != meta::VolumeSpec::UP) return false;
   if (lacks_primary(volume, topology)) return !next_primaries(volume, topology).empty();
+  if (is_ownerless(volume)) return true;
   if (!volume.attached() || !topology.alive(volume.record.primary)) return false;
   const auto& entries = volume.spec.shared_attachments();
   return has_leavers(volume, topology) ||
@@ -125,12 +143,26 @@ bool SharedAttachments::needs_care(const VolumeView& volume, const Topology& top
                      [&](const auto& entry) { return is_dead(entry, volume, topology); });
 }
 
+// A cleatd that is restarted is offline for a moment, too.
+bool SharedAttachments::is_primary_gone(const VolumeView& volume, const Topology& topology) const {
+  const NodeView* node = topology.find(volume.record.primary);
+  if (volume.record.primary.value == 0 || node == nullptr || node->alive) return true;
+  const auto since = std::chrono::milliseconds(node->node.last_seen_unix_ms());
+  return since.count() != 0 && since + context_.limits.takeover_after <=
+                                   std::chrono::milliseconds(context_.now_unix_ms());
+}
+
 Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topology& topology) {
   if (lacks_primary(volume, topology)) {
+    if (!is_primary_gone(volume, topology)) return true;
     auto done = promote(volume.id(), topology);
     if (!done) LOG_INFO("volume {} has no primary: {}", volume.spec.name(), done.error().message);
     OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
     return lacks_primary(now, topology);
+  }
+  if (is_ownerless(volume)) {
+    for (NodeId sharer : volume.record.sharers) OUTCOME_TRY(drop_from_record(volume, sharer));
+    return false;
   }
   for (const auto& entry : volume.spec.shared_attachments()) {
     if (is_dead(entry, volume, topology)) OUTCOME_TRY(forget_entry(volume, entry));

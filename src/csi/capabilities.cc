@@ -17,7 +17,8 @@ Outcome<> check_mode(const spec::VolumeCapability& capability) {
   if (many_write && capability.has_mount()) {
     return failure(Code::kInvalidArgument,
                    "access mode {} (ReadWriteMany) is possible for raw devices only (volumeMode: "
-                   "Block): ask for ReadWriteOnce, or for a raw device",
+                   "Block), because a file system that two nodes write is destroyed: ask for "
+                   "ReadWriteOnce or ReadOnlyMany, or for a raw device",
                    Mode::Mode_Name(mode));
   }
   return {};
@@ -46,6 +47,9 @@ Outcome<Usage> parse_capability(const spec::VolumeCapability& capability) {
   const auto mode = capability.access_mode().mode();
   usage.read_only = mode == Mode::SINGLE_NODE_READER_ONLY || mode == Mode::MULTI_NODE_READER_ONLY;
   usage.single_writer = mode == Mode::SINGLE_NODE_SINGLE_WRITER;
+  usage.many_nodes = mode == Mode::MULTI_NODE_READER_ONLY ||
+                     mode == Mode::MULTI_NODE_SINGLE_WRITER ||
+                     mode == Mode::MULTI_NODE_MULTI_WRITER;
   return usage;
 }
 
@@ -64,6 +68,7 @@ Outcome<Usage> parse_capabilities(
                      all.fs);
     }
     if (all.fs.empty()) all.fs = one.fs;
+    all.many_nodes = all.many_nodes || one.many_nodes;
   }
   return all;
 }

@@ -1,8 +1,7 @@
 // Which ways of using a volume there are. Pure.
 //
-// A volume is served by one node at a time: modes of several nodes are taken, and a publish to a
-// second node is refused while the first has it. Writing from several nodes is possible for raw
-// devices only: two nodes that mount one ext4 or xfs destroy it.
+// Modes of several nodes make the volume a shared one. Writing from several nodes is possible for
+// raw devices only: two nodes that mount one ext4 or xfs destroy it.
 #pragma once
 
 #include <google/protobuf/repeated_field.h>
@@ -20,7 +19,8 @@ struct Usage {
   bool block = false;      // a raw device, else a mounted file system
   bool read_only = false;  // by the access mode
   bool single_writer = false;
-  std::string fs;  // asked for; empty: not
+  bool many_nodes = false;  // published to several nodes at once
+  std::string fs;           // asked for; empty: not
 };
 
 // kInvalidArgument says what is missing or not possible.

@@ -99,6 +99,13 @@ Outcome<> Cleatd::set_labels(const std::string& volume_id,
   return {};
 }
 
+Outcome<api::Volume> Cleatd::set_shared(const std::string& volume_id, bool shared) const {
+  api::UpdateVolumeRequest request;
+  request.set_volume(volume_id);
+  request.set_shared(shared);
+  return call<api::Volumes>(&api::Volumes::Stub::Update, request);
+}
+
 Outcome<> Cleatd::remove_label(const std::string& volume_id, const std::string& label) const {
   api::UpdateVolumeRequest request;
   request.set_volume(volume_id);

@@ -58,6 +58,7 @@ class Cleatd {
   Outcome<std::vector<api::Pool>> pools() const;
   Outcome<> set_labels(const std::string& volume_id,
                        const std::map<std::string, std::string>& labels) const;
+  Outcome<api::Volume> set_shared(const std::string& volume_id, bool shared) const;
   Outcome<> remove_label(const std::string& volume_id, const std::string& label) const;
 
  private:

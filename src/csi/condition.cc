@@ -1,6 +1,7 @@
 #include "csi/condition.h"
 
 #include "common/units.h"
+#include "csi/attachments.h"
 #include "csi/takeover.h"
 
 namespace cleat::csi {
@@ -22,6 +23,10 @@ std::vector<Problem> problems_of(const api::Volume& volume) {
     out.push_back({spec::INACCESSIBLE, "NodeOffline",
                    fmt::format("the node {}, where the volume is attached, is offline",
                                volume.attachment().node())});
+  } else if (!volume.has_attachment() && volume.shared_attachments_size() != 0) {
+    out.push_back({spec::INACCESSIBLE, "NoPrimary",
+                   fmt::format("no node serves the volume at the moment: one of {} takes it over",
+                               names_of(attachments_of(volume)))});
   } else if (volume.status() == api::VOLUME_STATUS_DOWN) {
     out.push_back({spec::INACCESSIBLE, "NoReplicaInSync",
                    "no replica that is in sync can be reached: I/O waits"});
@@ -70,8 +75,11 @@ spec::VolumeHealth to_health(const std::string& volume_id, const std::vector<Pro
 }
 
 std::vector<std::string> published_nodes(const api::Volume& volume) {
-  if (!volume.has_attachment() || is_given_up(volume)) return {};
-  return {volume.attachment().node()};
+  std::vector<std::string> out;
+  for (const auto& each : attachments_of(volume)) {
+    if (!is_given_up(volume, each.node())) out.push_back(each.node());
+  }
+  return out;
 }
 
 }  // namespace cleat::csi

@@ -29,8 +29,9 @@ inline constexpr const char* kLabelAskedBytes = "csi.cleat.dev/asked-bytes";
 // Of a clone: the snapshot that was made for it alone. Of that snapshot: the clone's name.
 inline constexpr const char* kLabelBase = "csi.cleat.dev/base";
 inline constexpr const char* kLabelBaseOf = "csi.cleat.dev/base-of";
-// The node it was unpublished from while that node was away: it may be taken from there.
+// The nodes it was unpublished from while they were away ("n1,n2"): it may be taken from there.
 inline constexpr const char* kLabelUnpublished = "csi.cleat.dev/unpublished-from";
+// "true"; of a shared volume the nodes that only read.
 inline constexpr const char* kLabelReadOnly = "csi.cleat.dev/published-read-only";
 // The file system that is being made: what is on the device so far is worth nothing.
 inline constexpr const char* kLabelFormatting = "csi.cleat.dev/formatting";

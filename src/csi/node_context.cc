@@ -2,18 +2,20 @@
 
 #include <filesystem>
 
+#include "csi/attachments.h"
 #include "csi/names.h"
 
 namespace cleat::csi {
 
 Outcome<LocalDevice> local_device(const NodeContext& context, const api::Volume& volume) {
-  if (!volume.has_attachment() || volume.attachment().node() != context.node) {
+  const api::Attachment* here = attachment_on(volume, context.node);
+  if (here == nullptr) {
+    const std::string elsewhere = names_of(attachments_of(volume));
     return failure(Code::kBusy,
                    "volume {} is not attached on {} but {}: it must be published first",
-                   volume.name(), context.node,
-                   volume.has_attachment() ? "on " + volume.attachment().node() : "nowhere");
+                   volume.name(), context.node, elsewhere.empty() ? "nowhere" : "on " + elsewhere);
   }
-  LocalDevice device{volume.attachment().device(), {}};
+  LocalDevice device{here->device(), {}};
   if (device.path.empty()) {
     return failure(Code::kBusy, "volume {} is attached by NBD and has no device: detach it",
                    volume.name());

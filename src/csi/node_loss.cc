@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "csi/attachments.h"
 #include "csi/takeover.h"
 
 namespace cleat::csi {
@@ -64,12 +65,12 @@ Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<a
 Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {
   OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
   for (const api::Volume& volume : volumes) {
-    const bool here = volume.attachment().node() == node;
-    if (!here && !is_being_taken(volume)) continue;
-    if (here && volume.attachment().node_online()) {
+    const api::Attachment* here = attachment_on(volume, node);
+    if (here == nullptr && !is_being_taken(volume)) continue;
+    if (here != nullptr && here->node_online()) {
       return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
     }
-    OUTCOME_TRY(take_from_lost_node(cleatd_, volume, nodes));
+    OUTCOME_TRY(fence_from(cleatd_, volume, node, nodes));
   }
   return {};
 }

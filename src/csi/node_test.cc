@@ -311,6 +311,31 @@ TEST_F(NodeTest, ARawDeviceIsBoundToAFile) {
   EXPECT_EQ(publish(path("directory")).error().code, Code::kInvalidArgument);
 }
 
+TEST_F(NodeTest, WhatSeveralNodesReadIsMountedSoThatNothingIsEverWritten) {
+  file_systems.found = {"ext4", false};
+  set_mode(Mode::MULTI_NODE_READER_ONLY);
+  ASSERT_TRUE(stage());
+  EXPECT_NE(mounts.calls.back().find(" ro,noload"), std::string::npos) << mounts.calls.back();
+  EXPECT_TRUE(file_systems.calls.empty()) << "neither checked nor grown";
+  ASSERT_TRUE(unstage());
+  file_systems.found = {"xfs", false};
+  ASSERT_TRUE(stage());
+  EXPECT_NE(mounts.calls.back().find("ro,norecovery"), std::string::npos) << mounts.calls.back();
+}
+
+TEST_F(NodeTest, OfASharedVolumeTheDeviceHereIsUsed) {
+  api::Volume* shared = fake.state().find(id);
+  *shared->add_shared_attachments() = shared->attachment();
+  shared->mutable_attachment()->set_node("n2");
+  shared->mutable_attachment()->set_device("/dev/cleat/elsewhere");
+  set_block();
+  set_mode(Mode::MULTI_NODE_READER_ONLY);
+  ASSERT_TRUE(stage());
+  EXPECT_TRUE(mounts.read_only_devices.at(shared->shared_attachments(0).device()));
+  shared->clear_shared_attachments();
+  EXPECT_NE(stage().error().message.find("on n2"), std::string::npos);
+}
+
 TEST_F(NodeTest, ARawDeviceForReadersIsReadOnlyAndForOneIsOnes) {
   set_block();
   set_mode(Mode::MULTI_NODE_READER_ONLY);

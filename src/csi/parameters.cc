@@ -96,6 +96,11 @@ Outcome<> set_follow(const std::string& key, const std::string& value, Parameter
   return {};
 }
 
+Outcome<> set_shared(const std::string& key, const std::string& value, Parameters& out) {
+  OUTCOME_ASSIGN(out.shared, one_of<bool>(key, value, {{"true", true}, {"false", false}}));
+  return {};
+}
+
 Outcome<> set_list(const std::string& key, const std::string& value, const char* wanted,
                    std::vector<std::string>& out) {
   out = split(value, ',');
@@ -150,6 +155,8 @@ const std::map<std::string, Key>& known_keys() {
       {"group", {set_group, false}},
       {"fg", {set_enforced, false}},
       {"follow", {set_follow, true}},
+      {"shared", {set_shared, false}},
+      {"sharedv4", {set_shared, false}},
       {"nodes", {set_nodes, false}},
       {"racks", {set_racks, false}},
       {"zones", {set_zones, false}},
@@ -174,8 +181,6 @@ const std::set<std::string>& foreign_keys() {
                                           "scale",
                                           "secret_key",
                                           "secure",
-                                          "shared",
-                                          "sharedv4",
                                           "snap_interval",
                                           "snap_schedule",
                                           "sticky",

@@ -25,6 +25,7 @@ struct Parameters {
   std::string group;
   bool group_enforced = false;  // fg
   std::optional<bool> follow;
+  std::optional<bool> shared;
   std::vector<std::string> nodes;
   std::vector<std::string> racks;
   std::vector<std::string> zones;

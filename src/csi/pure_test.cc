@@ -109,7 +109,9 @@ TEST(Parameters, ARefusalNamesTheKeyTheNearestAndWhatToDo) {
   EXPECT_NE(why.find("repl: \"4\" is not one of 1, 2, 3"), std::string::npos) << why;
   why = refusal(map_of({{"priority_io", "hihg"}}));
   EXPECT_NE(why.find("did you mean high?"), std::string::npos) << why;
-  why = refusal(map_of({{"sharedv4", "true"}}));
+  why = refusal(map_of({{"sharedv4", "yes"}}));
+  EXPECT_NE(why.find("not one of false, true"), std::string::npos) << why;
+  why = refusal(map_of({{"sticky", "true"}}));
   EXPECT_NE(why.find("one of Portworx"), std::string::npos) << why;
   why = refusal(map_of({{"fg", "true"}}));
   EXPECT_NE(why.find("name it with the parameter group"), std::string::npos) << why;
@@ -313,6 +315,21 @@ TEST(Condition, SaysWhatIsWrong) {
   EXPECT_EQ(published_nodes(volume), std::vector<std::string>{"n1"});
   (*volume.mutable_labels())[kLabelUnpublished] = "n1";
   EXPECT_TRUE(published_nodes(volume).empty());
+}
+
+TEST(Condition, OfASharedVolumeEachNodeIsPublished) {
+  api::Volume volume;
+  volume.set_status(api::VOLUME_STATUS_UP);
+  volume.mutable_attachment()->set_node("n1");
+  volume.mutable_attachment()->set_node_online(true);
+  for (const char* node : {"n2", "n3"}) volume.add_shared_attachments()->set_node(node);
+  EXPECT_EQ(published_nodes(volume), (std::vector<std::string>{"n1", "n2", "n3"}));
+  EXPECT_FALSE(to_condition(problems_of(volume)).abnormal()) << "those that are on go on";
+  (*volume.mutable_labels())[kLabelUnpublished] = "n2,n1";
+  EXPECT_EQ(published_nodes(volume), std::vector<std::string>{"n3"});
+  volume.clear_attachment();
+  volume.set_status(api::VOLUME_STATUS_DOWN);
+  EXPECT_EQ(to_health("7", problems_of(volume)).health_statuses(0).reason(), "NoPrimary");
 }
 
 TEST(Endpoint, IsAUnixSocket) {

@@ -21,11 +21,13 @@ struct Stager::Wish {
 
 namespace {
 
-// xfs refuses to mount what has the uuid of something mounted: a clone beside its source.
+// xfs refuses to mount what has the uuid of something mounted: a clone beside its source. What
+// several nodes read nobody may write to, not even to replay the journal.
 std::vector<std::string> options_for(const std::string& fs, std::vector<std::string> options,
-                                     bool read_only) {
+                                     bool read_only, bool many_nodes) {
   if (fs == "xfs") options.push_back("nouuid");
   if (read_only) options.push_back("ro");
+  if (read_only && many_nodes) options.push_back(fs == "xfs" ? "norecovery" : "noload");
   return options;
 }
 
@@ -103,7 +105,8 @@ Outcome<> Stager::mount(const Wish& wish) {
                                            {wish.usage.fs, wish.read_only}));
   }
   OUTCOME_TRY(context_.mounts.mount(
-      {wish.device.path, wish.path, fs, options_for(fs, wish.options, wish.read_only)}));
+      {wish.device.path, wish.path, fs,
+       options_for(fs, wish.options, wish.read_only, wish.usage.many_nodes)}));
   if (fs != "xfs" || wish.read_only) return {};
   OUTCOME_ASSIGN(FileSystemSizes sizes, context_.file_systems.sizes(fs, wish.device.path));
   if (sizes.fs_bytes >= sizes.device_bytes) return {};

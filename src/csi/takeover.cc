@@ -1,6 +1,7 @@
 #include "csi/takeover.h"
 
 #include "common/log.h"
+#include "csi/attachments.h"
 #include "csi/names.h"
 
 namespace cleat::csi {
@@ -22,48 +23,64 @@ std::string other_node(const api::Volume& volume, const std::vector<api::Node>& 
   return any;
 }
 
-}  // namespace
-
-bool is_given_up(const api::Volume& volume) {
-  return volume.has_attachment() &&
-         label_of(volume, kLabelUnpublished) == volume.attachment().node();
+Outcome<> detach(const Cleatd& cleatd, const api::Volume& volume, const std::string& node,
+                 bool force) {
+  api::DetachRequest request;
+  request.set_volume(volume.id());
+  request.set_node(node);
+  request.set_force(force);
+  OUTCOME_TRY(cleatd.call<api::Hosts>(&api::Hosts::Stub::Detach, request));
+  return {};
 }
 
-bool is_being_taken(const api::Volume& volume) {
-  return is_given_up(volume) && volume.attachment().node_online();
-}
-
+// By a node that had nothing to do with it: it opens the volume and lets it go again.
 Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
-                              const std::vector<api::Node>& nodes) {
+                              const std::string& node, const std::vector<api::Node>& nodes) {
   const std::string other =
       is_being_taken(volume) ? volume.attachment().node() : other_node(volume, nodes);
   if (other.empty()) {
     return failure(Code::kUnreachable, "no node is online to fence volume {} from", volume.name());
   }
   // Should it not be let go again: whoever publishes it next may take it from there.
-  OUTCOME_TRY(cleatd.set_labels(volume.id(), {{kLabelUnpublished, other}}));
+  OUTCOME_TRY(cleatd.set_labels(
+      volume.id(), {{kLabelUnpublished, with_node(volume, kLabelUnpublished, other, true)}}));
   api::AttachRequest attach;
   attach.set_volume(volume.id());
   attach.set_node(other);
   attach.set_force(true);
   OUTCOME_TRY(cleatd.call<api::Hosts>(&api::Hosts::Stub::Attach, attach));
-  api::DetachRequest detach;
-  detach.set_volume(volume.id());
-  detach.set_node(other);
-  OUTCOME_TRY(cleatd.call<api::Hosts>(&api::Hosts::Stub::Detach, detach));
-  LOG_WARN("volume {} is fenced from {}", volume.name(), volume.attachment().node());
+  // Only the primary that was taken from is gone by that.
+  if (volume.shared() && node != other) OUTCOME_TRY(detach(cleatd, volume, node, true));
+  OUTCOME_TRY(detach(cleatd, volume, other, false));
+  LOG_WARN("volume {} is fenced from {}", volume.name(), node);
   return {};
 }
 
-Outcome<> detach_by_force(const Cleatd& cleatd, const api::Volume& volume) {
-  api::DetachRequest detach;
-  detach.set_volume(volume.id());
-  detach.set_node(volume.attachment().node());
-  detach.set_force(true);
-  LOG_WARN("volume {} was unpublished from {} while that was away: its device goes", volume.name(),
-           volume.attachment().node());
-  OUTCOME_TRY(cleatd.call<api::Hosts>(&api::Hosts::Stub::Detach, detach));
+}  // namespace
+
+bool is_given_up(const api::Volume& volume, const std::string& node) {
+  return attachment_on(volume, node) != nullptr && names_node(volume, kLabelUnpublished, node);
+}
+
+bool is_being_taken(const api::Volume& volume) {
+  return volume.has_attachment() && is_given_up(volume, volume.attachment().node()) &&
+         volume.attachment().node_online();
+}
+
+Outcome<> fence_from(const Cleatd& cleatd, const api::Volume& volume, const std::string& node,
+                     const std::vector<api::Node>& nodes) {
+  const bool shared = attachment_on(volume, node) != nullptr && is_online_elsewhere(volume, node);
+  if (!shared) return take_from_lost_node(cleatd, volume, node, nodes);
+  OUTCOME_TRY(detach(cleatd, volume, node, true));
+  LOG_WARN("volume {} is fenced from {}, and stays attached elsewhere", volume.name(), node);
   return {};
+}
+
+Outcome<> detach_by_force(const Cleatd& cleatd, const api::Volume& volume,
+                          const std::string& node) {
+  LOG_WARN("volume {} was unpublished from {} while that was away: its device goes", volume.name(),
+           node);
+  return detach(cleatd, volume, node, true);
 }
 
 }  // namespace cleat::csi

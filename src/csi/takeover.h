@@ -9,18 +9,21 @@
 
 namespace cleat::csi {
 
-// Whether it may be taken from the node it is attached to: the note of kLabelUnpublished names it.
-bool is_given_up(const api::Volume& volume);
+// Whether it may be taken from `node`, where it is attached: the note of kLabelUnpublished names
+// it.
+bool is_given_up(const api::Volume& volume, const std::string& node);
 
-// A takeover has begun and is not let go again: the node may not have opened it yet.
+// A takeover has begun and is not let go again: the primary may not have opened it yet.
 bool is_being_taken(const api::Volume& volume);
 
-// Another node opens it, which fences the lost one (R3), and lets it go: it is attached nowhere
-// then.
-Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
-                              const std::vector<api::Node>& nodes);
+// From a node that is lost. Of a shared volume that others have: it is expelled, and where it was
+// primary, one of those takes over. Else another node opens the volume, which fences the lost one
+// (R3), and lets it go: it is attached nowhere then.
+Outcome<> fence_from(const Cleatd& cleatd, const api::Volume& volume, const std::string& node,
+                     const std::vector<api::Node>& nodes);
 
-// From a node that is online: what still uses the device there gets errors.
-Outcome<> detach_by_force(const Cleatd& cleatd, const api::Volume& volume);
+// From a node that is online: what still uses the device there gets errors. Of a shared volume also
+// from one that is not: it is expelled.
+Outcome<> detach_by_force(const Cleatd& cleatd, const api::Volume& volume, const std::string& node);
 
 }  // namespace cleat::csi

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "csi/attachments.h"
 #include "csi/names.h"
 #include "csi/takeover.h"
 
@@ -18,11 +19,21 @@ Outcome<> delete_snapshot(const Cleatd& cleatd, const std::string& id) {
 }
 
 // Nobody detached it: its node was away when it was unpublished.
-Outcome<> let_go(const Cleatd& cleatd, const api::Volume& volume) {
-  if (!is_given_up(volume)) return {};
-  if (volume.attachment().node_online()) return detach_by_force(cleatd, volume);
-  OUTCOME_ASSIGN(auto nodes, cleatd.nodes());
-  return take_from_lost_node(cleatd, volume, nodes);
+Outcome<> let_go(const Cleatd& cleatd, api::Volume volume) {
+  // The primary last: the others are expelled by it.
+  auto all = attachments_of(volume);
+  std::reverse(all.begin(), all.end());
+  for (const auto& each : all) {
+    if (!is_given_up(volume, each.node())) continue;
+    if (each.node_online() || (volume.shared() && is_online_elsewhere(volume, each.node()))) {
+      OUTCOME_TRY(detach_by_force(cleatd, volume, each.node()));
+    } else {
+      OUTCOME_ASSIGN(auto nodes, cleatd.nodes());
+      OUTCOME_TRY(fence_from(cleatd, volume, each.node(), nodes));
+    }
+    OUTCOME_ASSIGN(volume, cleatd.volume(volume.id()));
+  }
+  return {};
 }
 
 }  // namespace

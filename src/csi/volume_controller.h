@@ -29,6 +29,7 @@ class VolumeController {
 
  private:
   struct Wish;
+  static Outcome<> check_shared(const Wish& wish);
   Outcome<Wish> read_wish(const spec::CreateVolumeRequest& request) const;
   std::map<std::string, std::string> labels_for(const Wish& wish, uint64_t size) const;
   Outcome<api::Volume> confirm(const Wish& wish, const api::Volume& found);

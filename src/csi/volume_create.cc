@@ -1,6 +1,7 @@
 // VolumeController::create(): from nothing, from a snapshot, from another volume.
 #include <fmt/format.h>
 
+#include "csi/attachments.h"
 #include "csi/names.h"
 #include "csi/views.h"
 #include "csi/volume_controller.h"
@@ -17,6 +18,7 @@ struct VolumeController::Wish {
   std::string created_as;
 
   bool has_source() const { return request.has_volume_content_source(); }
+  bool shared() const { return usage.many_nodes || parameters.shared.value_or(false); }
   // What the volume is made with; empty: no file system.
   std::string fs() const {
     if (usage.block) return {};
@@ -47,6 +49,23 @@ void add_claim_labels(const ParameterMap& parameters, std::map<std::string, std:
 
 }  // namespace
 
+Outcome<> VolumeController::check_shared(const Wish& wish) {
+  const std::optional<bool>& asked = wish.parameters.shared;
+  if (asked && *asked && !wish.usage.many_nodes && !wish.usage.block) {
+    return failure(
+        Code::kInvalidArgument,
+        "parameter shared (sharedv4) is true, but the claim is for a file system that "
+        "one node writes: ask for a raw device (volumeMode: Block), for ReadOnlyMany, or "
+        "leave the parameter out");
+  }
+  if (asked && !*asked && wish.usage.many_nodes) {
+    return failure(Code::kInvalidArgument,
+                   "parameter shared (sharedv4) is false, but the claim's access mode is one of "
+                   "several nodes: ask for ReadWriteOnce, or leave the parameter out");
+  }
+  return {};
+}
+
 Outcome<VolumeController::Wish> VolumeController::read_wish(
     const spec::CreateVolumeRequest& request) const {
   if (request.name().empty()) return failure(Code::kInvalidArgument, "the volume has no name");
@@ -61,6 +80,7 @@ Outcome<VolumeController::Wish> VolumeController::read_wish(
                    "parameter fs is {}, but csi.storage.k8s.io/fstype is {}: leave one of them out",
                    fs, wish.usage.fs);
   }
+  OUTCOME_TRY(check_shared(wish));
   if (wish.has_source() && source_text(request.volume_content_source()).empty()) {
     return failure(Code::kInvalidArgument,
                    "the volume's source is neither a snapshot nor a volume: those are possible");
@@ -128,6 +148,7 @@ Outcome<api::Volume> VolumeController::confirm(const Wish& wish, const api::Volu
   again.set_size_bytes(found.size_bytes());
   again.set_ha(found.ha());
   again.set_fs(found.fs());
+  again.set_shared(found.shared());
   *again.mutable_labels() = found.labels();
   return cleatd_.call<api::Volumes>(&api::Volumes::Stub::Create, again);
 }
@@ -145,6 +166,7 @@ Outcome<api::Volume> VolumeController::create_empty(const Wish& wish) {
   create.set_io_priority(parameters.io_priority);
   create.set_io_profile(parameters.io_profile);
   create.set_follow(parameters.follow.value_or(false));
+  create.set_shared(wish.shared());
   for (const std::string& node : parameters.nodes) create.add_nodes_allowed(node);
   for (const std::string& rack : parameters.racks) create.add_racks(rack);
   for (const std::string& zone : parameters.zones) create.add_zones(zone);
@@ -232,6 +254,9 @@ Outcome<api::Volume> VolumeController::finish(const Wish& wish, api::Volume volu
     resize.set_volume(volume.id());
     resize.set_size_bytes(size);
     OUTCOME_ASSIGN(volume, cleatd_.call<api::Volumes>(&api::Volumes::Stub::Resize, resize));
+  }
+  if (volume.shared() != wish.shared() && attachments_of(volume).empty()) {
+    OUTCOME_ASSIGN(volume, cleatd_.set_shared(volume.id(), wish.shared()));
   }
   return apply(wish.parameters, volume);
 }

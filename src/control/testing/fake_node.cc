@@ -385,6 +385,7 @@ class FakeMounts final : public MountPort {
   Outcome<MountInfo> mount(const MountRequestInfo& request) override {
     Guard lock(state_.mutex);
     OUTCOME_TRY(up(state_));
+    if (auto first = std::exchange(state_.before_mount, nullptr)) first();
     const bool formatted = !state_.mounts.contains(request.device);
     const auto& options = request.options;
     const bool read_only = std::find(options.begin(), options.end(), "ro") != options.end();

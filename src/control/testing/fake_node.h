@@ -43,6 +43,7 @@ struct FakeState {
   bool down = false;                             // every call fails with kUnreachable
   std::function<void()> before_attach;           // runs once, as the next attach() begins
   std::function<void()> after_attach;            // runs once, as the next attach() has succeeded
+  std::function<void()> before_mount;            // runs once, as the next mount() begins
   bool attach_answer_lost = false;               // of the next attach() that succeeds
   bool farewell_lost = false;                    // a primary does not hear that a device here goes
   std::function<bool(NodeId, VolumeId)> serves;  // whether that node is up, and primary

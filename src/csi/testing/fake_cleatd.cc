@@ -22,6 +22,25 @@ std::vector<std::string> places(const FakeState& state, const api::CreateVolumeR
   return out;
 }
 
+bool is_attached(const api::Volume& volume) {
+  return volume.has_attachment() || volume.shared_attachments_size() != 0;
+}
+
+void drop_sharer(api::Volume& volume, const std::string& node) {
+  auto* others = volume.mutable_shared_attachments();
+  auto rest = std::remove_if(others->begin(), others->end(),
+                             [&](const auto& other) { return other.node() == node; });
+  others->erase(rest, others->end());
+}
+
+// Of the sharers, the first that is online; empty: none.
+std::string next_primary(const api::Volume& volume) {
+  for (const auto& other : volume.shared_attachments()) {
+    if (other.node_online()) return other.node();
+  }
+  return {};
+}
+
 }  // namespace
 
 grpc::Status FakeVolumes::Create(grpc::ServerContext* context,
@@ -48,6 +67,7 @@ grpc::Status FakeVolumes::Create(grpc::ServerContext* context,
   volume.set_io_priority(request->io_priority());
   volume.set_io_profile(request->io_profile());
   volume.set_follow(request->follow());
+  volume.set_shared(request->shared());
   *volume.mutable_nodes_allowed() = request->nodes_allowed();
   volume.set_state(api::VOLUME_STATE_DETACHED);
   volume.set_status(api::VOLUME_STATUS_UP);
@@ -102,7 +122,7 @@ grpc::Status FakeVolumes::Delete(grpc::ServerContext* context,
   if (!status.ok()) return status;
   const api::Volume* found = state_.find(request->volume());
   if (found == nullptr) return missing(context, request->volume());
-  if (found->has_attachment()) return refuse(context, Code::kBusy, "it is attached");
+  if (is_attached(*found)) return refuse(context, Code::kBusy, "it is attached");
   for (const auto& [id, other] : state_.volumes) {
     if (other.snapshot_of_id() == found->id()) {
       return refuse(context, Code::kBusy, "it has the snapshot " + other.name());
@@ -136,6 +156,10 @@ grpc::Status FakeVolumes::Update(grpc::ServerContext* context,
   if (request->io_priority() != 0) found->set_io_priority(request->io_priority());
   if (request->io_profile() != 0) found->set_io_profile(request->io_profile());
   if (request->has_follow()) found->set_follow(request->follow());
+  if (request->has_shared() && request->shared() != found->shared()) {
+    if (is_attached(*found)) return refuse(context, Code::kBusy, "it is attached");
+    found->set_shared(request->shared());
+  }
   *response = *found;
   return status;
 }
@@ -162,6 +186,7 @@ grpc::Status FakeVolumes::Clone(grpc::ServerContext* context,
   const api::Volume* parent = state_.find(base->snapshot_of_id());
   api::Volume clone = *parent;
   clone.clear_attachment();
+  clone.clear_shared_attachments();
   clone.set_id(std::to_string(state_.next_id++));
   clone.set_name(request->name());
   clone.set_size_bytes(base->size_bytes());
@@ -250,10 +275,13 @@ grpc::Status FakeHosts::Attach(grpc::ServerContext* context, const api::AttachRe
                       found->name() + " " + request->node() + (request->force() ? " force" : ""));
   if (!status.ok()) return status;
   const bool elsewhere = found->has_attachment() && found->attachment().node() != request->node();
-  if (elsewhere && (!request->force() || found->attachment().node_online())) {
+  const bool online = found->attachment().node_online();
+  const bool through = found->shared() && elsewhere && online;
+  if (elsewhere && !through && (!request->force() || online)) {
     return refuse(context, Code::kBusy, "it is attached on " + found->attachment().node());
   }
-  auto* attachment = found->mutable_attachment();
+  drop_sharer(*found, request->node());
+  auto* attachment = through ? found->add_shared_attachments() : found->mutable_attachment();
   attachment->set_node(request->node());
   attachment->set_node_online(true);
   attachment->set_device(state_.device_directory + "/" + found->name());
@@ -270,11 +298,30 @@ grpc::Status FakeHosts::Detach(grpc::ServerContext* context, const api::DetachRe
   auto status = begin(context, "Detach",
                       found->name() + " " + request->node() + (request->force() ? " force" : ""));
   if (!status.ok()) return status;
-  if (found->has_attachment() && !found->attachment().node_online()) {
+  const bool primary = found->attachment().node() == request->node();
+  if (found->shared() && !primary) {
+    for (const auto& other : found->shared_attachments()) {
+      const bool here = other.node() == request->node();
+      const bool can_go =
+          other.node_online() || (request->force() && found->attachment().node_online());
+      if (here && !can_go) return refuse(context, Code::kUnreachable, "its node is offline");
+    }
+    drop_sharer(*found, request->node());
+    return status;
+  }
+  const std::string next = next_primary(*found);
+  const bool promoted = request->force() && !next.empty();
+  if (found->has_attachment() && !found->attachment().node_online() && !promoted) {
     return refuse(context, Code::kUnreachable, "its node is offline");
   }
   found->clear_attachment();
-  found->set_state(api::VOLUME_STATE_DETACHED);
+  for (const auto& other : std::vector<api::Attachment>(found->shared_attachments().begin(),
+                                                        found->shared_attachments().end())) {
+    if (other.node() != next) continue;
+    *found->mutable_attachment() = other;
+    drop_sharer(*found, next);
+  }
+  if (!is_attached(*found)) found->set_state(api::VOLUME_STATE_DETACHED);
   return status;
 }
 
@@ -288,6 +335,9 @@ grpc::Status FakeNodes::List(grpc::ServerContext* context, const api::ListNodesR
     uint32_t attached = 0;
     for (const auto& [id, volume] : state_.volumes) {
       attached += volume.has_attachment() && volume.attachment().node() == node.name() ? 1 : 0;
+      for (const auto& other : volume.shared_attachments()) {
+        attached += other.node() == node.name() ? 1 : 0;
+      }
     }
     node.set_attached_count(attached);
   }
@@ -338,6 +388,9 @@ void FakeCleatd::set_online(const std::string& node, bool online) {
   for (auto& [id, volume] : state_.volumes) {
     if (volume.has_attachment() && volume.attachment().node() == node) {
       volume.mutable_attachment()->set_node_online(online);
+    }
+    for (auto& other : *volume.mutable_shared_attachments()) {
+      if (other.node() == node) other.set_node_online(online);
     }
   }
 }
