@@ -1,5 +1,7 @@
 #include "control/shared_attachments.h"
 
+#include <atomic>
+
 #include "control/findings.h"
 #include "control/shared_entries.h"
 #include "control/testing/fake_cluster.h"
@@ -200,8 +202,6 @@ TEST_F(SharedTest, WhileAnyNodeHasItItIsInUse) {
   EXPECT_TRUE(snapshot("s", "s.2"));
 }
 
-// ---------------------------------------------------------------------------------------- takeover
-
 TEST_F(SharedTest, ALostPrimaryIsTakenOverByAnotherNodeOnlyWithForce) {
   VolumeId id = create_shared("s", 3);
   ASSERT_TRUE(attach("s", "n1"));
@@ -315,8 +315,24 @@ TEST_F(SharedTest, WithoutASharerThatIsOnlineNobodyTakesOver) {
   EXPECT_EQ(nodes_of("s"), "n2");
 }
 
-// ---------------------------------------------------------------------------------- offline
-// sharers
+TEST_F(SharedTest, ManyAreTakenOverAtOnce) {
+  context.random = [] {  // by several threads
+    static std::atomic<uint64_t> next{1'000'000};
+    return next++;
+  };
+  std::vector<VolumeId> ids;
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = fmt::format("s{}", i);
+    ids.push_back(create_shared(name, 3));
+    for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach(name, node));
+  }
+  kill(1);
+  reconcile_for_a_while();
+  for (VolumeId id : ids) {
+    EXPECT_EQ(record(id).primary, NodeId{2});
+    EXPECT_EQ(sharers(id), Ids{2});
+  }
+}
 
 TEST_F(SharedTest, ASharerThatIsOfflineIsExpelledOnlyByForce) {
   VolumeId id = create_shared("s");
@@ -391,9 +407,6 @@ TEST_F(SharedTest, ADecommissionedNodeIsExpelled) {
   EXPECT_EQ(nodes_of("s"), "n1");
   EXPECT_EQ(sharers(id), Ids{1});
 }
-
-// --------------------------------------------------------------------------------------------
-// races
 
 TEST_F(SharedTest, OfTwoFirstAttachesAtOnceBothGetADevice) {
   VolumeId id = create_shared("s");
@@ -523,8 +536,6 @@ TEST_F(SharedTest, APrimaryWithoutItsEntryIsAdopted) {
   EXPECT_EQ(record(id).epoch.value, 1U);
 }
 
-// ------------------------------------------------------------------------------- what people see
-
 TEST_F(SharedTest, NodesAndListsCountEveryDevice) {
   create_shared("s");
   for (const char* node : {"n1", "n3"}) ASSERT_TRUE(attach("s", node));
@@ -628,8 +639,6 @@ TEST_F(SharedMountTest, OfTwoThatMountAtOnceNoneIsLeftBesideAnother) {
   EXPECT_TRUE(state(1).mounts["/dev/cleat/s"].empty());
   EXPECT_FALSE(state(2).mounts["/dev/cleat/s"].empty());
 }
-
-// ------------------------------------------------------------------------------------ the entries
 
 TEST(SharedEntries, TakingBackRestoresWhatWas) {
   VolumeView before;
