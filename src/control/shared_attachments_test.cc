@@ -319,7 +319,11 @@ TEST_F(SharedTest, FindingsNameWhoIsOfflineOrExpelled) {
   EXPECT_EQ(findings(), "");
   ASSERT_TRUE(fakes[NodeId{1}]->ports().attach.expel(id, NodeId{2}));
   EXPECT_NE(findings().find("The device of volume s on n2 fails"), std::string::npos);
-  ASSERT_TRUE(detach("s", "n2", true));
+  state(2).after_detach = [&] { EXPECT_FALSE(state(2).attached.contains(id)) << "the old one"; };
+  ASSERT_TRUE(attach("s", "n2")) << "a new one is made";
+  EXPECT_EQ(findings(), "");
+  EXPECT_FALSE(state(2).after_detach) << "it ran";
+  ASSERT_TRUE(detach("s", "n2"));
   ASSERT_TRUE(attach("s", "n3"));
   kill(1);
   EXPECT_NE(findings().find("is attached on n1, which is offline | n3 is about to become primary"),

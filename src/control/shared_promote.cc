@@ -100,8 +100,7 @@ namespace {
 
 // Expelled while it was offline: what it had is of no use any more.
 bool is_dead(const meta::Attachment& entry, const VolumeView& volume, const Topology& topology) {
-  const NodeId node{entry.node()};
-  return !entry.device().empty() && !volume.record.has_sharer(node) && !topology.alive(node);
+  return is_expelled(entry, volume.record) && !topology.alive(NodeId{entry.node()});
 }
 
 // A farewell that no primary heard: the next one would wait for nothing.
