@@ -65,6 +65,7 @@ class AttachPort {
   // closes it. Returns at once, the copy goes on. An attach anywhere ends it by its higher epoch.
   // Success when open.
   virtual Outcome<> heal(VolumeId volume) = 0;
+  // Every device here, also those of shared volumes that are open elsewhere.
   virtual Outcome<std::vector<AttachedVolume>> attached() = 0;
   // On the primary of a shared volume: `node` is no sharer any more, and whatever it still sends is
   // refused (ADR 9). Success when it was none. kConflict: the volume is not open here.
@@ -114,7 +115,7 @@ class HoldPort {
 class InspectPort {
  public:
   virtual ~InspectPort() = default;
-  // kNotFound when the volume is not open here.
+  // kNotFound when the volume is not open here: also where a shared volume has only a device.
   // kBusy: an attach is under way.
   virtual Outcome<VolumeRuntime> runtime(VolumeId volume) = 0;
   virtual Outcome<VolumeStats> stats(VolumeId volume) = 0;

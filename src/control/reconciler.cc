@@ -1,6 +1,7 @@
 #include "control/reconciler.h"
 
 #include <algorithm>
+#include <future>
 
 #include "common/log.h"
 #include "control/findings.h"
@@ -13,6 +14,7 @@ namespace {
 // With very many volumes a pass is work: at most one part in a hundred of a core goes to it.
 constexpr int kPausePerWork = 100;
 constexpr Duration kPauseMax = 30s;
+constexpr size_t kSharedAtOnce = 16;
 constexpr Duration kPauseLacking = 1s;  // while a shared volume waits for a primary
 
 }  // namespace
@@ -89,38 +91,73 @@ Outcome<> Reconciler::run_once() {
   return alerts_.expire();
 }
 
-// True when something may have changed. Before all else that takes time: I/O waits for it.
+// True when something may have changed. Before all else that takes time: I/O waits for it. A
+// takeover waits out the peer lease, so several go on at once.
 bool Reconciler::look_after_shared(const ClusterView& view) {
   lacking_ = false;
-  bool acted = false;
+  bool acted = replace_lost(view);
+  std::vector<const VolumeView*> due;
   for (const auto& [id, volume] : view.volumes) {
-    acted = replace_lost(volume, view.topology) || acted;
-    if (!shared_.needs_care(volume, view.topology)) continue;
+    if (shared_.needs_care(volume, view.topology)) due.push_back(&volume);
+  }
+  for (size_t begin = 0; begin < due.size() && election_.holds(); begin += kSharedAtOnce) {
+    std::vector<std::pair<const VolumeView*, std::future<Outcome<bool>>>> parts;
+    for (size_t i = begin; i < std::min(due.size(), begin + kSharedAtOnce); ++i) {
+      auto look = [this, volume = due[i], &view] {
+        return shared_.look_after(*volume, view.topology);
+      };
+      parts.emplace_back(
+          due[i], std::async(due.size() == 1 ? std::launch::deferred : std::launch::async, look));
+    }
+    for (auto& [volume, part] : parts) {
+      auto lacking = part.get();
+      lacking_ = lacking_ || (lacking && *lacking);
+      if (lacking || lacking.error().code == Code::kConflict) continue;
+      LOG_INFO("reconciler, volume {}: {}", volume->spec.name(), lacking.error().message);
+    }
     acted = true;
-    auto lacking = shared_.look_after(volume, view.topology);
-    lacking_ = lacking_ || (lacking && *lacking);
-    if (lacking || lacking.error().code == Code::kConflict) continue;
-    LOG_INFO("reconciler, volume {}: {}", volume.spec.name(), lacking.error().message);
   }
   return acted;
 }
 
-// A primary's node that started anew has no device any more. A cleatd that is only restarted has it
-// again in a moment.
-bool Reconciler::replace_lost(const VolumeView& volume, const Topology& topology) {
-  if (!shared_.has_lost_device(volume, topology)) {
-    device_lost_unix_ms_.erase(volume.id());
-    return false;
+// A primary's node that started anew has no device any more, while other nodes have. A cleatd that
+// is only restarted has it again in a moment. Each node is asked once.
+bool Reconciler::replace_lost(const ClusterView& view) {
+  std::map<NodeId, std::optional<std::set<VolumeId>>> served;
+  std::map<VolumeId, uint64_t> lost;
+  bool acted = false;
+  for (const auto& [id, volume] : view.volumes) {
+    const NodeId primary = volume.record.primary;
+    const bool matters = volume.spec.shared() && volume.attached() &&
+                         view.topology.alive(primary) && volume.spec.shared_attachments_size() != 0;
+    if (!matters) continue;
+    if (!served.contains(primary)) served[primary] = volumes_served(primary);
+    if (!served[primary] || served[primary]->contains(id)) continue;
+    auto before = device_lost_unix_ms_.find(id);
+    lost[id] = before == device_lost_unix_ms_.end() ? context_.now_unix_ms() : before->second;
+    const auto waited = std::chrono::milliseconds(context_.now_unix_ms() - lost[id]);
+    if (waited < context_.limits.lost_device_after) continue;
+    LOG_WARN("volume {}: {} has no device of it any more, and is replaced as primary",
+             volume.spec.name(), view.topology.name(primary));
+    auto done = shared_.promote(id, view.topology, primary);
+    if (!done) LOG_INFO("volume {}: {}", volume.spec.name(), done.error().message);
+    acted = true;
   }
-  const uint64_t now = context_.now_unix_ms();
-  auto [since, first] = device_lost_unix_ms_.try_emplace(volume.id(), now);
-  const auto waited = std::chrono::milliseconds(now - since->second);
-  if (waited < context_.limits.lost_device_after) return false;
-  LOG_WARN("volume {}: {} has no device of it any more, and is replaced as primary",
-           volume.spec.name(), topology.name(volume.record.primary));
-  auto done = shared_.promote(volume.id(), topology, volume.record.primary);
-  if (!done) LOG_INFO("volume {}: {}", volume.spec.name(), done.error().message);
-  return true;
+  device_lost_unix_ms_ = std::move(lost);
+  return acted;
+}
+
+// None: it does not answer.
+std::optional<std::set<VolumeId>> Reconciler::volumes_served(NodeId id) {
+  auto node = context_.nodes.node(id);
+  if (!node) return std::nullopt;
+  auto runtimes = (*node)->ports().inspect.runtimes();
+  if (!runtimes) return std::nullopt;
+  std::set<VolumeId> out;
+  for (const auto& [volume, runtime] : *runtimes) {
+    if (runtime.attached) out.insert(volume);
+  }
+  return out;
 }
 
 // Since when a node is offline is written down by whoever reconciles: a new holder of the election

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "control/alert_book.h"
@@ -40,7 +42,8 @@ class Reconciler {
  private:
   void note_offline_nodes(const ClusterView& view);
   bool look_after_shared(const ClusterView& view);
-  bool replace_lost(const VolumeView& volume, const Topology& topology);
+  bool replace_lost(const ClusterView& view);
+  std::optional<std::set<VolumeId>> volumes_served(NodeId id);
   void watch_nodes();
   void step(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);
   Outcome<> act(const VolumeView& volume, const ClusterView& view, FollowPlanner& planner);

@@ -35,6 +35,13 @@ Outcome<> check_room(const VolumeView& volume, const Topology& topology, NodeId 
                  volume.spec.name(), nodes.size(), volume.spec.name(), topology.name(nodes.back()));
 }
 
+// Its I/O fails for good: another one is made in its place.
+Outcome<> drop_dead_device(const VolumeView& volume, const meta::Attachment& entry,
+                           NodeHandle& node) {
+  if (!is_expelled(entry, volume.record)) return {};
+  return node.ports().attach.detach(volume.id(), true);
+}
+
 }  // namespace
 
 Outcome<> check_shared_frontend(const VolumeView& volume, bool nbd) {
@@ -82,6 +89,7 @@ Outcome<meta::Attachment> SharedAttachments::attach_through(const VolumeView& vo
   AttachOptions options = options_for(volume);
   options.through_primary = true;
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  OUTCOME_TRY(drop_dead_device(volume, known, *handle));
   auto attached = handle->ports().attach.attach(volume.id(), options);
   if (attached) {
     claim.entry.set_device(attached->device);
@@ -105,6 +113,7 @@ Outcome<meta::Attachment> SharedAttachments::make_primary(const VolumeView& volu
   AttachOptions options = options_for(volume);
   options.take_over = claim.take_over;
   OUTCOME_ASSIGN(auto handle, context_.nodes.node(node));
+  OUTCOME_TRY(drop_dead_device(volume, claim.entry, *handle));
   auto attached = handle->ports().attach.attach(volume.id(), options);
   if (attached) {
     claim.entry.set_device(attached->device);

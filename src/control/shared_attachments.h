@@ -29,8 +29,6 @@ class SharedAttachments {
   // Where no primary that is online serves the devices there are: one of them becomes it. Success
   // when there is nothing to do, or nobody to do it. `lost`: nor does the one that is online.
   Outcome<> promote(VolumeId volume, const Topology& topology, NodeId lost = {});
-  // The primary is online and answers, but has no device, while other nodes have: it started anew.
-  bool has_lost_device(const VolumeView& volume, const Topology& topology) const;
   // Who is leaving is expelled, and sharers of the record that no entry names.
   Outcome<> expel_leavers(VolumeId volume, const Topology& topology);
   // The reconciler's part: all of this that was left half done or became due. True: a primary is

@@ -2,46 +2,12 @@
 
 #include "control/findings.h"
 #include "control/shared_entries.h"
-#include "control/testing/fake_cluster.h"
+#include "control/testing/shared_cluster.h"
 
 namespace cleat::control {
 namespace {
 
-class SharedTest : public FakeCluster {
- protected:
-  VolumeId create_shared(const std::string& name, uint32_t ha = 2) {
-    auto in = request(name, ha);
-    in.set_shared(true);
-    auto made = volumes.create(in);
-    EXPECT_TRUE(made) << made.error().message;
-    return made ? VolumeId{*Keys::id_of(made->id())} : VolumeId{};
-  }
-  // The primary, and the others by name: "n1 n2 n3".
-  std::string nodes_of(const std::string& name) {
-    const v1::Volume volume = inspect(name);
-    std::set<std::string> others;
-    for (const auto& entry : volume.shared_attachments()) {
-      EXPECT_FALSE(entry.device().empty()) << entry.node();
-      others.insert(entry.node());
-    }
-    std::string out = volume.attachment().node();
-    for (const auto& node : others) out += " " + node;
-    return out;
-  }
-  std::vector<uint64_t> sharers(VolumeId id) {
-    std::vector<uint64_t> out;
-    for (NodeId node : record(id).sharers) out.push_back(node.value);
-    std::sort(out.begin(), out.end());
-    return out;
-  }
-  void reconcile_for_a_while() {
-    for (int i = 0; i < 6; ++i) {
-      ASSERT_TRUE(reconciler.run_once());
-      pass_time(1);
-    }
-  }
-  using Ids = std::vector<uint64_t>;
-};
+using SharedTest = SharedCluster;
 
 TEST_F(SharedTest, EachNodeGetsADeviceAndTheFirstIsPrimary) {
   VolumeId id = create_shared("s");
@@ -200,201 +166,6 @@ TEST_F(SharedTest, WhileAnyNodeHasItItIsInUse) {
   EXPECT_TRUE(snapshot("s", "s.2"));
 }
 
-// ---------------------------------------------------------------------------------------- takeover
-
-TEST_F(SharedTest, ALostPrimaryIsTakenOverByAnotherNodeOnlyWithForce) {
-  VolumeId id = create_shared("s", 3);
-  ASSERT_TRUE(attach("s", "n1"));
-  kill(1);
-  EXPECT_EQ(attach("s", "n2").error().code, Code::kBusy);
-  auto taken = attach("s", "n2", true);
-  ASSERT_TRUE(taken) << taken.error().message;
-  EXPECT_EQ(taken->epoch(), 2U);
-  EXPECT_EQ(nodes_of("s"), "n2");
-  EXPECT_EQ(sharers(id), Ids{2}) << "n1 is expelled";
-}
-
-TEST_F(SharedTest, TheSharerThatTakesOverKeepsItsDevice) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  ASSERT_TRUE(attach("s", "n3", true));
-  EXPECT_EQ(nodes_of("s"), "n3 n2");
-  EXPECT_EQ(sharers(id), (Ids{2, 3}));
-}
-
-TEST_F(SharedTest, ATakeoverThatCannotExpelFailsAndIsFinishedLater) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  state(2).after_attach = [&] { state(2).volume_call_fails = Code::kTimedOut; };
-  EXPECT_EQ(attach("s", "n2", true).error().code, Code::kTimedOut);
-  EXPECT_EQ(sharers(id), (Ids{1, 2}));
-  EXPECT_EQ(inspect("s").shared_attachments(0).node(), "n1") << "not fenced yet: seen as attached";
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(sharers(id), Ids{2});
-  EXPECT_EQ(nodes_of("s"), "n2");
-}
-
-TEST_F(SharedTest, ATakeoverThatFailsLeavesAllAsItWas) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  const std::string before = nodes_of("s");
-  state(2).volume_call_fails = Code::kIoError;
-  EXPECT_EQ(attach("s", "n2", true).error().code, Code::kIoError);
-  EXPECT_EQ(nodes_of("s"), "n1 n2 n3");
-  EXPECT_EQ(record(id).primary, NodeId{1});
-  revive(1);
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n1 n2 n3") << "it was only away";
-  EXPECT_EQ(sharers(id), (Ids{1, 2, 3}));
-}
-
-TEST_F(SharedTest, WhereTheFirstRefusesAnotherSharerTakesOver) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  state(2).volume_call_fails = Code::kIoError;
-  reconcile_for_a_while();
-  EXPECT_EQ(nodes_of("s"), "n3 n2");
-  EXPECT_EQ(sharers(id), (Ids{2, 3}));
-}
-
-TEST_F(SharedTest, ATakeoverWhoseAnswerIsLostIsSeenLater) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2", "n3"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  state(2).attach_answer_lost = true;
-  reconcile_for_a_while();
-  EXPECT_EQ(record(id).primary, NodeId{2});
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n2 n3");
-  EXPECT_EQ(sharers(id), (Ids{2, 3}));
-  EXPECT_EQ(record(id).epoch.value, 2U) << "one takeover was enough";
-}
-
-TEST_F(SharedTest, APrimaryWhoseCleatdIsRestartedStaysIt) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  for (int i = 0; i < 3; ++i) {
-    kill(1);
-    ASSERT_TRUE(reconciler.run_once());
-    pass_time(2);
-    ASSERT_TRUE(reconciler.run_once());
-    revive(1);
-    ASSERT_TRUE(reconciler.run_once());
-    pass_time(2);
-  }
-  EXPECT_EQ(nodes_of("s"), "n1 n2");
-  EXPECT_EQ(record(id).epoch.value, 1U);
-}
-
-TEST_F(SharedTest, APrimaryThatStartedAnewIsReplacedAfterAWhile) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  state(1).attached.erase(id);
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n1 n2") << "its cleatd may just be starting";
-  pass_time(20);
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n2");
-  EXPECT_EQ(sharers(id), Ids{2});
-}
-
-TEST_F(SharedTest, WithoutASharerThatIsOnlineNobodyTakesOver) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  kill(2);
-  reconcile_for_a_while();
-  EXPECT_EQ(record(id).primary, NodeId{1});
-  EXPECT_EQ(inspect("s").status(), v1::VOLUME_STATUS_DOWN);
-  revive(2);
-  reconcile_for_a_while();
-  EXPECT_EQ(nodes_of("s"), "n2");
-}
-
-// ---------------------------------------------------------------------------------- offline
-// sharers
-
-TEST_F(SharedTest, ASharerThatIsOfflineIsExpelledOnlyByForce) {
-  VolumeId id = create_shared("s");
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(2);
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(sharers(id), (Ids{1, 2})) << "slow is not dead";
-  auto refused = detach("s", "n2");
-  EXPECT_EQ(refused.error().code, Code::kUnreachable);
-  EXPECT_NE(refused.error().message.find("--force it is expelled"), std::string::npos);
-  ASSERT_TRUE(detach("s", "n2", true));
-  EXPECT_EQ(nodes_of("s"), "n1");
-  EXPECT_EQ(sharers(id), Ids{1});
-}
-
-TEST_F(SharedTest, APrimaryThatIsOfflineIsReplacedByForce) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  EXPECT_EQ(detach("s", "n1").error().code, Code::kUnreachable);
-  ASSERT_TRUE(detach("s", "n1", true));
-  EXPECT_EQ(nodes_of("s"), "n2");
-  EXPECT_EQ(sharers(id), Ids{2});
-}
-
-TEST_F(SharedTest, WithNobodyThereToExpelThemItIsSaid) {
-  VolumeId id = create_shared("s", 3);
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(1);
-  kill(2);
-  auto refused = detach("s", "n2", true);
-  EXPECT_EQ(refused.error().code, Code::kUnreachable);
-  EXPECT_NE(refused.error().message.find("n1 is offline too"), std::string::npos);
-  EXPECT_EQ(detach("s", "n1", true).error().code, Code::kUnreachable);
-  ASSERT_TRUE(attach("s", "n3", true));
-  ASSERT_TRUE(detach("s", "n2", true));
-  EXPECT_EQ(sharers(id), Ids{3});
-  EXPECT_EQ(nodes_of("s"), "n3");
-}
-
-TEST_F(SharedTest, WithoutAPrimaryTheRecordIsNobodys) {
-  VolumeId id = create_shared("s");
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(2);
-  ASSERT_TRUE(detach("s", "n1"));
-  EXPECT_EQ(record(id).primary, NodeId{});
-  EXPECT_EQ(sharers(id), Ids{2});
-  ASSERT_TRUE(detach("s", "n2", true));
-  EXPECT_EQ(sharers(id), Ids{});
-  EXPECT_EQ(inspect("s").state(), v1::VOLUME_STATE_DETACHED);
-}
-
-TEST_F(SharedTest, WhoWasExpelledWhileOfflineIsForgotten) {
-  VolumeId id = create_shared("s");
-  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
-  kill(2);
-  ASSERT_TRUE(fakes[NodeId{1}]->ports().attach.expel(id, NodeId{2}));  // as the engine does
-  ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n1");
-}
-
-TEST_F(SharedTest, ADecommissionedNodeIsExpelled) {
-  VolumeId id = create_shared("s");
-  for (const char* node : {"n1", "n3"}) ASSERT_TRUE(attach("s", node));
-  v1::DecommissionRequest request;
-  request.set_node("n3");
-  EXPECT_EQ(nodes.decommission(request).error().code, Code::kBusy);
-  kill(3);
-  request.set_force(true);
-  ASSERT_TRUE(nodes.decommission(request));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(reconciler.run_once());
-  EXPECT_EQ(nodes_of("s"), "n1");
-  EXPECT_EQ(sharers(id), Ids{1});
-}
-
-// --------------------------------------------------------------------------------------------
-// races
-
 TEST_F(SharedTest, OfTwoFirstAttachesAtOnceBothGetADevice) {
   VolumeId id = create_shared("s");
   state(2).before_attach = [&] { ASSERT_TRUE(attach("s", "n1")); };
@@ -523,8 +294,6 @@ TEST_F(SharedTest, APrimaryWithoutItsEntryIsAdopted) {
   EXPECT_EQ(record(id).epoch.value, 1U);
 }
 
-// ------------------------------------------------------------------------------- what people see
-
 TEST_F(SharedTest, NodesAndListsCountEveryDevice) {
   create_shared("s");
   for (const char* node : {"n1", "n3"}) ASSERT_TRUE(attach("s", node));
@@ -550,7 +319,11 @@ TEST_F(SharedTest, FindingsNameWhoIsOfflineOrExpelled) {
   EXPECT_EQ(findings(), "");
   ASSERT_TRUE(fakes[NodeId{1}]->ports().attach.expel(id, NodeId{2}));
   EXPECT_NE(findings().find("The device of volume s on n2 fails"), std::string::npos);
-  ASSERT_TRUE(detach("s", "n2", true));
+  state(2).after_detach = [&] { EXPECT_FALSE(state(2).attached.contains(id)) << "the old one"; };
+  ASSERT_TRUE(attach("s", "n2")) << "a new one is made";
+  EXPECT_EQ(findings(), "");
+  EXPECT_FALSE(state(2).after_detach) << "it ran";
+  ASSERT_TRUE(detach("s", "n2"));
   ASSERT_TRUE(attach("s", "n3"));
   kill(1);
   EXPECT_NE(findings().find("is attached on n1, which is offline | n3 is about to become primary"),
@@ -628,8 +401,6 @@ TEST_F(SharedMountTest, OfTwoThatMountAtOnceNoneIsLeftBesideAnother) {
   EXPECT_TRUE(state(1).mounts["/dev/cleat/s"].empty());
   EXPECT_FALSE(state(2).mounts["/dev/cleat/s"].empty());
 }
-
-// ------------------------------------------------------------------------------------ the entries
 
 TEST(SharedEntries, TakingBackRestoresWhatWas) {
   VolumeView before;

@@ -96,6 +96,11 @@ bool take_back_entry(meta::VolumeSpec& spec, const VolumeView& before,
   return true;
 }
 
+bool is_expelled(const meta::Attachment& entry, const core::VolumeRecord& record) {
+  const NodeId node{entry.node()};
+  return !entry.device().empty() && record.primary != node && !record.has_sharer(node);
+}
+
 bool lacks_primary(const VolumeView& volume, const Topology& topology) {
   if (!volume.spec.shared() || volume.spec.state() != meta::VolumeSpec::UP) return false;
   const auto entries = entries_of(volume);

@@ -24,6 +24,9 @@ void set_primary(meta::VolumeSpec& spec, const core::VolumeRecord& record,
 bool take_back_entry(meta::VolumeSpec& spec, const VolumeView& before,
                      const meta::Attachment& entry, bool as_primary);
 
+// The record has no such sharer any more, though a device was made: it was expelled, or is just
+// being detached.
+bool is_expelled(const meta::Attachment& entry, const core::VolumeRecord& record);
 // Nodes have devices, and no primary that is online serves them.
 bool lacks_primary(const VolumeView& volume, const Topology& topology);
 // Who of the sharers that are online becomes primary, the best first: with an in-sync replica, not

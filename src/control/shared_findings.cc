@@ -53,17 +53,17 @@ std::optional<v1::Finding> sharer_finding(const VolumeView& volume, const Topolo
     const NodeId id{entry.node()};
     const std::string node = topology.name(id);
     const bool online = topology.alive(id);
-    const bool expelled = !entry.device().empty() && !volume.record.has_sharer(id);
-    if (online && !expelled) continue;
-    auto out =
-        finding(v1::HEALTH_DEGRADED, volume,
-                online ? fmt::format("The device of volume {} on {} fails", name, node)
-                       : fmt::format("Volume {} is attached on {}, which is offline", name, node),
-                online ? "it was expelled: it did not answer while others waited for it"
-                       : "its lease in etcd ran out",
-                fmt::format("{}: `cleat host detach {} --node {} --force`{}",
-                            online ? "To use it there again" : "The others go on; to expel it",
-                            name, node, online ? ", and attach it" : ""));
+    if (online && !is_expelled(entry, volume.record)) continue;
+    auto out = finding(
+        v1::HEALTH_DEGRADED, volume,
+        online ? fmt::format("The device of volume {} on {} fails", name, node)
+               : fmt::format("Volume {} is attached on {}, which is offline", name, node),
+        online ? "it was expelled: it did not answer while others waited for it"
+               : "its lease in etcd ran out",
+        online
+            ? fmt::format("For a new one: `cleat host attach {} --node {}`", name, node)
+            : fmt::format("The others go on; to expel it: `cleat host detach {} --node {} --force`",
+                          name, node));
     out.set_node(node);
     return out;
   }

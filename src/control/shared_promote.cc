@@ -43,17 +43,6 @@ Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology, 
   return result;
 }
 
-bool SharedAttachments::has_lost_device(const VolumeView& volume, const Topology& topology) const {
-  const NodeId primary = volume.record.primary;
-  const bool matters = volume.spec.shared() && volume.attached() && topology.alive(primary) &&
-                       volume.spec.shared_attachments_size() != 0;
-  if (!matters) return false;
-  auto node = context_.nodes.node(primary);
-  if (!node) return false;
-  auto runtime = (*node)->ports().inspect.runtime(volume.id());
-  return runtime ? !runtime->attached : runtime.error().code == Code::kNotFound;
-}
-
 // The primary serves, and its entry is missing or beside the others: a crash cut somebody short.
 Outcome<> SharedAttachments::adopt(const VolumeView& volume) {
   const NodeId primary = volume.record.primary;
@@ -111,8 +100,7 @@ namespace {
 
 // Expelled while it was offline: what it had is of no use any more.
 bool is_dead(const meta::Attachment& entry, const VolumeView& volume, const Topology& topology) {
-  const NodeId node{entry.node()};
-  return !entry.device().empty() && !volume.record.has_sharer(node) && !topology.alive(node);
+  return is_expelled(entry, volume.record) && !topology.alive(NodeId{entry.node()});
 }
 
 // A farewell that no primary heard: the next one would wait for nothing.
