@@ -28,7 +28,10 @@ io::Task<Result<engine::VersionedRecord>> EtcdRegistry::load(VolumeId volume) {
   auto work = [this, volume] {
     Loaded loaded{records_.load(volume), {}};
     if (!loaded.record) return loaded;
-    for (const core::ReplicaRecord& replica : loaded.record->value.replicas) resolve_(replica.node);
+    const core::VolumeRecord& record = loaded.record->value;
+    for (const core::ReplicaRecord& replica : record.replicas) resolve_(replica.node);
+    // Its sharers ask it, wherever the replicas are.
+    if (record.primary != NodeId{}) resolve_(record.primary);
     auto spec = store_.get(keys_.spec(volume));
     if (spec && *spec) loaded.spec = (*spec)->value;
     return loaded;

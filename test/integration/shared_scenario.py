@@ -66,6 +66,13 @@ def primary(cluster, node=None):
     return cluster.volume(VOLUME, node)["attachment"]["node"]
 
 
+def roles(cluster):
+    """The primary's node, and the others."""
+    name = primary(cluster)
+    first = next(node for node in cluster.nodes if node.name == name)
+    return first, [node for node in cluster.nodes if node is not first]
+
+
 def attached(cluster, node=None):
     volume = cluster.volume(VOLUME, node)
     sharers = volume.get("shared_attachments", [])
@@ -76,7 +83,8 @@ def processes_killed(cluster, devices, logs):
     """kill -9 of the cleatd of a sharer, then of the primary."""
     load = Load(cluster, cluster.nodes, devices, 20, 0)
     time.sleep(3)
-    for node in (cluster.nodes[1], cluster.nodes[0]):
+    first, others = roles(cluster)
+    for node in (others[0], first):
         say(f"{node.name}: cleatd is killed")
         node.signal("KILL", "cleatd")
         time.sleep(6)
@@ -86,7 +94,7 @@ def processes_killed(cluster, devices, logs):
 
 def primary_detached(cluster, devices, logs):
     """The device of the primary goes: another sharer becomes primary."""
-    first, *others = cluster.nodes
+    first, others = roles(cluster)
     load = Load(cluster, others, devices, 12, 1_000_000_000)
     time.sleep(2)
     first.cleat("host", "detach", VOLUME, "--node", first.name)
@@ -100,8 +108,7 @@ def primary_detached(cluster, devices, logs):
 
 def primary_lost(cluster, devices, logs):
     """The primary's node dies: the others wait for the next primary, and go on."""
-    lost = next(node for node in cluster.nodes if node.name == primary(cluster))
-    others = [node for node in cluster.nodes if node is not lost]
+    lost, others = roles(cluster)
     load = Load(cluster, cluster.nodes, devices, 40, 2_000_000_000)
     time.sleep(3)
     cluster.crash(lost)
@@ -119,8 +126,8 @@ def primary_lost(cluster, devices, logs):
 
 def sharer_cut_off(cluster, devices, logs):
     """A sharer that can't be reached is expelled when others wait for it."""
-    cut = next(node for node in cluster.nodes if node.name != primary(cluster))
-    others = [node for node in cluster.nodes if node is not cut]
+    first, (cut, other) = roles(cluster)
+    others = [first, other]
     load = Load(cluster, cluster.nodes, devices, 40, 3_000_000_000)
     time.sleep(3)
     cluster.isolate(cut)
@@ -132,10 +139,11 @@ def sharer_cut_off(cluster, devices, logs):
 
 
 def run(cluster, options):
-    first, second, third = cluster.nodes
+    first, second, _ = cluster.nodes
     create = ["volume", "create", VOLUME, "--size", "512M", "--ha", "2", "--shared"]
     first.cleat(*create, "--nodes", f"{first.name},{second.name}")
-    devices = {node.name: node.attach(VOLUME) for node in cluster.nodes}
+    # The first primary has no replica.
+    devices = {node.name: node.attach(VOLUME) for node in reversed(cluster.nodes)}
     logs = []
     for step in (processes_killed, primary_detached, primary_lost, sharer_cut_off):
         say(step.__doc__)
