@@ -268,6 +268,31 @@ TEST_F(PresenceTest, RegistersAndPublishesItsPools) {
   EXPECT_TRUE(Topology::load(context)->alive(NodeId{1}));
 }
 
+// Who waits for this node's devices to be served again then knows to wait for longer.
+TEST_F(PresenceTest, AnOrderlyStopWithDevicesInUseIsNoted) {
+  ASSERT_TRUE(presence.run_once()) << presence.problem();
+  auto restarting = [this] { return Topology::load(context)->find(NodeId{1})->node.restarting(); };
+  state(1).attached[VolumeId{5}] = AttachedVolume{};
+  presence.stop();
+  EXPECT_TRUE(restarting());
+  EXPECT_FALSE(Topology::load(context)->alive(NodeId{1}));
+  NodePresence next{context,
+                    alerts,
+                    fakes[NodeId{1}]->ports(),
+                    fresh,
+                    {.name = "n1",
+                     .address = "10.0.0.1",
+                     .rack = {},
+                     .zone = {},
+                     .data_dir = directory.path(),
+                     .kernel = {}}};
+  ASSERT_TRUE(next.run_once()) << next.problem();
+  EXPECT_FALSE(restarting());
+  state(1).attached.clear();
+  next.stop();
+  EXPECT_FALSE(restarting());
+}
+
 TEST_F(ClusterTest, PoolsShowWhatTheyHoldThemselves) {
   VolumeId id = create("data1", 2);
   auto show = [&](uint64_t node) {

@@ -22,8 +22,10 @@ struct ControlLimits {
   uint32_t follow_copies_max = 4;  // replicas that are being built on a node it follows to
   Duration half_done_after = 60s;  // a create that didn't finish in this time is undone
   // A primary whose node is offline for this long is replaced by a sharer; one that is only
-  // restarted is not: it would be expelled.
+  // restarted is not: it would be expelled. After an orderly stop that left devices in use, as that
+  // of an upgrade, it may be away for longer.
   Duration takeover_after = 4s;
+  Duration takeover_after_stop = 60s;
   Duration lost_device_after = 15s;  // a primary without its device is replaced by a sharer
   Duration alert_kept = std::chrono::hours{24};
   double pool_nearly_full = 0.85;  // used share that raises an alert

@@ -274,6 +274,7 @@ TEST_F(SharedPlaneTest, OtherNodesAreAskedOverTheNetwork) {
 TEST_F(SharedPlaneTest, ALostPrimaryIsReplacedSoonAfterItsLeaseIsGone) {
   ASSERT_TRUE(attach(b, "n1").ok());
   ASSERT_TRUE(attach(b, "n2").ok());
+  a.fake->state().down = true;  // else it would be waited for: an orderly stop
   a.stop();
   EXPECT_TRUE(eventually(
       [&] {

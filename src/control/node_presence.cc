@@ -43,7 +43,21 @@ void NodePresence::stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (!lease_) return;
+  auto noted = note_restart();
+  if (!noted) LOG_INFO("{}", noted.error().message);
   lease_.reset();
+}
+
+// Devices that are left in use wait for the next process of this node: others may wait with them.
+Outcome<> NodePresence::note_restart() {
+  OUTCOME_ASSIGN(auto attached, ports_.attach.attached());
+  if (attached.empty()) return {};
+  OUTCOME_TRY(update<meta::Node>(context_.store, context_.keys.node(context_.self), [](auto& node) {
+    node.set_restarting(true);
+    return true;
+  }));
+  return {};
 }
 
 bool NodePresence::joined() const {
@@ -126,6 +140,7 @@ Outcome<> NodePresence::register_node() {
   node.set_kernel(options_.kernel);
   node.set_control_port(options_.control_port);
   node.set_started_unix_ms(started_unix_ms_);
+  node.set_restarting(false);
   if (node.joined_unix_ms() == 0) node.set_joined_unix_ms(context_.now_unix_ms());
   meta::NodeAlive name;
   name.set_id(context_.self.value);

@@ -60,6 +60,7 @@ class NodePresence {
   Outcome<> join();
   Outcome<> register_node();
   Outcome<> keep_lease();
+  Outcome<> note_restart();
   Outcome<> publish_pools();
   bool resume_exports();
   Outcome<> keep_house();

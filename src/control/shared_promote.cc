@@ -136,8 +136,9 @@ bool SharedAttachments::is_primary_gone(const VolumeView& volume, const Topology
   const NodeView* node = topology.find(volume.record.primary);
   if (volume.record.primary.value == 0 || node == nullptr || node->alive) return true;
   const auto since = std::chrono::milliseconds(node->node.last_seen_unix_ms());
-  return since.count() != 0 && since + context_.limits.takeover_after <=
-                                   std::chrono::milliseconds(context_.now_unix_ms());
+  const Duration after = node->node.restarting() ? context_.limits.takeover_after_stop
+                                                 : context_.limits.takeover_after;
+  return since.count() != 0 && since + after <= std::chrono::milliseconds(context_.now_unix_ms());
 }
 
 Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topology& topology) {

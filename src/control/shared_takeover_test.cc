@@ -3,6 +3,7 @@
 
 #include "control/shared_attachments.h"
 #include "control/testing/shared_cluster.h"
+#include "control/typed_store.h"
 
 namespace cleat::control {
 namespace {
@@ -95,6 +96,24 @@ TEST_F(SharedTakeoverTest, APrimaryWhoseCleatdIsRestartedStaysIt) {
   }
   EXPECT_EQ(nodes_of("s"), "n1 n2");
   EXPECT_EQ(record(id).epoch.value, 1U);
+}
+
+// An upgrade of its cleatd.
+TEST_F(SharedTakeoverTest, APrimaryThatWasStoppedInOrderIsWaitedForLonger) {
+  create_shared("s", 3);
+  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
+  ASSERT_TRUE(update<meta::Node>(store, keys.node(NodeId{1}), [](auto& node) {
+    node.set_restarting(true);
+    return true;
+  }));
+  kill(1);
+  ASSERT_TRUE(reconciler.run_once());
+  pass_time(40);
+  ASSERT_TRUE(reconciler.run_once());
+  EXPECT_EQ(nodes_of("s"), "n1 n2");
+  pass_time(25);
+  reconcile_for_a_while();
+  EXPECT_EQ(nodes_of("s"), "n2");
 }
 
 TEST_F(SharedTakeoverTest, APrimaryThatStartedAnewIsReplacedAfterAWhile) {
