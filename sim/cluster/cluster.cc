@@ -191,7 +191,10 @@ void Cluster::faults_and_load() {
   while (loop_.now() < end && loop_.steps() < kStepsMax && loop_.step()) {
   }
   load_stopped_ = true;
-  for (const auto& kernel : kernels_) kernel->gone();
+  for (HostIndex host = 0; host < kHosts; ++host) {
+    kernels_[host]->gone();
+    if (process(host) != nullptr) group_.spawn(end_share(*process(host)));
+  }
 }
 
 RunResult Cluster::run() {

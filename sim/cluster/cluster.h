@@ -132,6 +132,7 @@ class Cluster {
   // sharers.cc
   io::Task<void> keep_shared(HostIndex host);
   io::Task<void> share_on(HostIndex host, Process& here, KernelDevice& kernel);
+  io::Task<void> end_share(Process& here);
   io::Task<void> fault_killed_sharer();
   KernelDevice* shared_device(Random& random);
 

@@ -6,8 +6,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "engine/shared_device.h"
+#include "io/task_group.h"
 #include "sim/simulated_loop.h"
 
 namespace cleat::sim {
@@ -38,7 +40,9 @@ class KernelDevice final : public engine::BlockDevice {
 
  private:
   using Request = std::function<io::Task<Result<void>>(engine::BlockDevice&)>;
-  io::Task<Result<void>> run(Request request);
+  struct Attempt;
+  io::Task<Result<void>> run(Request request, BlockRange changes);
+  io::Task<void> send(const Request& request, BlockRange changes, std::shared_ptr<Attempt> attempt);
 
   SimulatedLoop& loop_;
   io::WaitQueue changed_;

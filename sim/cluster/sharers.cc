@@ -41,6 +41,14 @@ io::Task<void> Cluster::share_on(HostIndex host, Process& here, KernelDevice& ke
   if (!here.is_cut()) (*device)->resent();
 }
 
+// The device is taken down: what its kernel got no answer to holds nobody up.
+io::Task<void> Cluster::end_share(Process& here) {
+  while (here.busy) co_await loop_.sleep(10ms);
+  here.busy = true;
+  co_await here.leave_share();
+  here.busy = false;
+}
+
 // A sharer's process ends with a request under way, and the next one is there at once.
 io::Task<void> Cluster::fault_killed_sharer() {
   HostIndex host = random_host();

@@ -32,6 +32,9 @@ class BlockDevice {
   // Discard and write-zeroes are one operation: the blocks read as zeros on every replica.
   virtual io::Task<Result<void>> zero(BlockRange range, WriteFlags flags) = 0;
   virtual io::Task<Result<void>> flush() = 0;
+  // The answers to all changes inside this range that have ended are with whoever asked: nobody
+  // will ask for one of them again, not even when this process is killed now.
+  virtual void delivered(BlockRange /*range*/) {}
 };
 
 // Largest single operation a frontend may pass down.

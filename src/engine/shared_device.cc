@@ -9,8 +9,7 @@ namespace cleat::engine {
 namespace {
 
 constexpr Duration kHeartbeatInterval = std::chrono::milliseconds(500);
-constexpr Duration kPrimarySilenceMax =
-    std::chrono::seconds(2);  // of the primary, then it is given up
+constexpr Duration kPrimarySilenceMax = std::chrono::seconds(2);  // then it is given up
 constexpr Duration kJoinInterval = std::chrono::milliseconds(200);
 constexpr Duration kJoinTimeout = std::chrono::seconds(5);
 constexpr Duration kLeaveTimeout = std::chrono::seconds(5);
@@ -23,21 +22,6 @@ constexpr Error kTooMany{Code::kLimit, 0,
                          "the shared volume is attached on as many nodes as it may be"};
 
 }  // namespace
-
-// A change that has no answer yet: named at every join.
-struct SharedDevice::Change {
-  Change(SharedDevice& changed, uint64_t given, BlockRange range) : device(changed), number(given) {
-    device.unanswered_.push_back({number, range});
-  }
-  Change(const Change&) = delete;
-  ~Change() {
-    std::erase_if(device.unanswered_, [this](const auto& c) { return c.number == number; });
-    device.to_confirm_.push_back(number);
-    if (!device.confirming_ && !device.stopping_) device.tasks_.spawn(device.confirm());
-  }
-  SharedDevice& device;
-  uint64_t number;
-};
 
 SharedDevice::SharedDevice(const ShareContext& context, VolumeId volume, uint64_t size_blocks,
                            Begin begin)
@@ -127,16 +111,28 @@ io::Task<Result<void>> SharedDevice::flush() {
 io::Task<Result<void>> SharedDevice::operate(wire::Header request, ConstBuffer payload,
                                              MutableBuffer into) {
   ++inside_;
-  request.seq = Seq(next_number_++);
-  Result<void> result;
+  const uint64_t number = next_number_++;
+  request.seq = Seq(number);
   if (request.type == wire::Type::kShareWrite || request.type == wire::Type::kShareZero) {
-    Change change(*this, request.seq.value, request.range);
-    result = co_await repeat(request, payload, into);
-  } else {
-    result = co_await repeat(request, payload, into);
+    changes_.push_back({{number, request.range}});
+  }
+  auto result = co_await repeat(request, payload, into);
+  for (Change& change : changes_) {
+    if (change.name.number == number) change.has_ended = true;
   }
   if (--inside_ == 0) idle_.notify_all();
   co_return result;
+}
+
+void SharedDevice::delivered(BlockRange range) {
+  std::erase_if(changes_, [&](const Change& change) {
+    const BlockRange& changed = change.name.range;
+    bool is_inside = changed.first >= range.first && changed.end() <= range.end();
+    if (!change.has_ended || !is_inside) return false;
+    to_confirm_.push_back(change.name.number);
+    return true;
+  });
+  begin_confirm();
 }
 
 // Until there is an answer.
@@ -247,12 +243,14 @@ io::Task<Result<void>> SharedDevice::join_primary(NodeId primary) {
   request = in_session(header(wire::Type::kShareNames, {}), session);
   if (is_new_) request.flags |= wire::kNew;
   to_confirm_.clear();  // whatever is not named is confirmed
-  std::vector<std::byte> named = encode_unanswered(unanswered_);
+  std::vector<core::UnansweredChange> changes;
+  for (const Change& change : changes_) changes.push_back(change.name);
+  std::vector<std::byte> named = encode_unanswered(changes);
   CO_TRY_ASSIGN(wire::Header joined, co_await ask_to_join(primary, request, named));
   is_new_ = false;
   size_blocks_ = std::max(size_blocks_, joined.range.first);
   session_ = session;
-  if (!to_confirm_.empty() && !confirming_) tasks_.spawn(confirm());
+  begin_confirm();
   co_return Result<void>{};
 }
 
@@ -289,8 +287,13 @@ io::Task<void> SharedDevice::heartbeats() {
   }
 }
 
-io::Task<void> SharedDevice::confirm() {
+void SharedDevice::begin_confirm() {
+  if (to_confirm_.empty() || confirming_ || stopping_) return;
   confirming_ = true;
+  tasks_.spawn(confirm());
+}
+
+io::Task<void> SharedDevice::confirm() {
   while (session_ && !to_confirm_.empty() && !stopping_) {
     std::vector<uint64_t> numbers = std::exchange(to_confirm_, {});
     std::ranges::sort(numbers);

@@ -5,8 +5,6 @@
 // Lifetime: start(), which returns at once; leave() or stop() must have returned before it dies.
 #pragma once
 
-#include <absl/container/flat_hash_set.h>
-
 #include <optional>
 #include <vector>
 
@@ -65,6 +63,8 @@ class SharedDevice final : public BlockDevice {
   io::Task<Result<void>> write(BlockRange range, ConstBuffer from, WriteFlags flags) override;
   io::Task<Result<void>> zero(BlockRange range, WriteFlags flags) override;
   io::Task<Result<void>> flush() override;
+  // Only now the primary is told that a change's answer arrived, and others may follow it.
+  void delivered(BlockRange range) override;
 
  private:
   // With the primary; `number` is the primary's. None while joining.
@@ -74,7 +74,11 @@ class SharedDevice final : public BlockDevice {
     uint32_t number = 0;
     bool operator==(const Session&) const = default;
   };
-  struct Change;
+  // A change that whoever asked for it has no answer to yet: named at every join.
+  struct Change {
+    core::UnansweredChange name;
+    bool has_ended = false;
+  };
   enum class Said : uint8_t { kDone, kFailed, kAgain };
 
   io::Task<Result<void>> operate(wire::Header request, ConstBuffer payload, MutableBuffer into);
@@ -94,6 +98,7 @@ class SharedDevice final : public BlockDevice {
   void end(Error reason);
 
   io::Task<void> heartbeats();
+  void begin_confirm();
   io::Task<void> confirm();
   io::Task<bool> tell(Session session, std::vector<uint64_t> numbers);
 
@@ -106,7 +111,7 @@ class SharedDevice final : public BlockDevice {
   std::optional<Error> ended_;
   const char* problem_ = "";
   uint64_t next_number_;
-  std::vector<core::UnansweredChange> unanswered_;
+  std::vector<Change> changes_;
   std::vector<uint64_t> to_confirm_;
   bool confirming_ = false;
   bool stopping_ = false;

@@ -119,9 +119,15 @@ class SharedVolumeTest : public VolumeTest {
   using Outcome = std::optional<Result<void>>;
   io::Task<void> run_write(Node& node, uint64_t at, Outcome& outcome) {
     outcome = co_await node.device->write(BlockRange{at, 1}, block.span(), WriteFlags::kNone);
+    if (node.device) node.device->delivered(BlockRange{at, 1});
   }
   io::Task<void> run_read(Node& node, uint64_t at, MutableBuffer into, Outcome& outcome) {
     outcome = co_await node.device->read(BlockRange{at, 1}, into);
+  }
+  Result<void> write(Node& node) {
+    Outcome outcome;
+    loop.wait(run_write(node, 5, outcome));
+    return *outcome;
   }
   void pass(Duration time) { loop.run_until(loop.now() + time); }
   size_t writes() const { return replicas[1].count(wire::Type::kWrite); }
@@ -170,6 +176,26 @@ TEST_F(SharedVolumeTest, AWriteWithoutAnAnswerIsRepeatedBeforeAnybodySeesIt) {
   EXPECT_EQ(writes(), 3u);  // once more, and b's after it
 }
 
+// The process may be killed before the kernel has the answer, which then asks the next one.
+TEST_F(SharedVolumeTest, AnAnswerCountsOnlyOnceItIsDelivered) {
+  share(a);
+  share(b);
+  ASSERT_TRUE(loop.wait(a.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  Outcome read;
+  operations.spawn(run_read(b, 5, other_block.span(), read));
+  pass(3s);
+  EXPECT_FALSE(read);
+  kill(a);
+  make(a, SharedDevice::Begin::kResumed, 1000);
+  Outcome resent;
+  operations.spawn(run_write(a, 5, resent));
+  a.device->resent();
+  pass(2s);
+  ASSERT_TRUE(resent && read);
+  EXPECT_TRUE(*resent && *read);
+  EXPECT_EQ(writes(), 2u);
+}
+
 TEST_F(SharedVolumeTest, ASilentSharerIsExpelledWhenOthersWaitForIt) {
   share(a);
   share(b);
@@ -197,11 +223,11 @@ TEST_F(SharedVolumeTest, ASilentSharerStaysWhileNobodyWaitsForIt) {
   share(a);
   share(b);
   a.link.is_cut = true;
-  EXPECT_TRUE(loop.wait(b.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(write(b));
   pass(60s);
   EXPECT_EQ(registry.record().sharers.size(), 2u);
   a.link.is_cut = false;
-  EXPECT_TRUE(loop.wait(a.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(write(a));
 }
 
 TEST_F(SharedVolumeTest, ANewPrimaryRepeatsWhatHadNoAnswerFirst) {
@@ -264,7 +290,7 @@ TEST_F(SharedVolumeTest, ANewProcessOfASharerGoesOnWithWhatItIsSentAgain) {
 TEST_F(SharedVolumeTest, WhoLeavesHoldsNothingAndIsNoSharer) {
   share(a);
   share(b);
-  EXPECT_TRUE(loop.wait(a.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(write(a));
   EXPECT_TRUE(loop.wait(a.device->leave()));
   a.device.reset();
   EXPECT_EQ(registry.record().sharers, std::vector<NodeId>{kB});
@@ -275,12 +301,12 @@ TEST_F(SharedVolumeTest, AnExpelledSharerIsRefusedAtOnce) {
   share(a);
   share(b);
   EXPECT_TRUE(loop.wait(shared->expel(kB)));
-  auto written = loop.wait(b.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone));
+  auto written = write(b);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Code::kPermission);
   EXPECT_EQ(writes(), 0u);
   share(b);  // attached anew
-  EXPECT_TRUE(loop.wait(b.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(write(b));
 }
 
 TEST_F(SharedVolumeTest, OneMoreThanTheLimitIsRefused) {
@@ -340,7 +366,7 @@ TEST_F(SharedVolumeTest, RequestsThatMakeNoSenseAreRefused) {
     }
   }
   EXPECT_EQ(replicas[1].count(wire::Type::kZero), 0u);
-  EXPECT_TRUE(loop.wait(b.device->write(BlockRange{5, 1}, block.span(), WriteFlags::kNone)));
+  EXPECT_TRUE(write(b));
 }
 
 TEST_F(SharedVolumeTest, ErrorsOfTheVolumeAreTheApplications) {

@@ -37,6 +37,9 @@ class AlignedDevice {
   // Zeroes only the whole blocks inside the range: for discards, which promise nothing about edges.
   io::Task<Result<void>> discard(ByteRange range, engine::WriteFlags flags);
   io::Task<Result<void>> flush() { return device_.flush(); }
+  void delivered(ByteRange range) {
+    if (range.length > 0) device_.delivered(range.cover());
+  }
 
  private:
   // A change under way, in order of arrival; lives in the frame of its coroutine.

@@ -216,29 +216,36 @@ Task<void> Server::serve_fallocate(Request request, FallocateRequest fallocate) 
   Task<Result<void>> operation = fallocate.is_discard ? device_.discard(range, WriteFlags::kNone)
                                                       : device_.zero(range, WriteFlags::kNone);
   Result<void> result = co_await std::move(operation);
-  co_await finish(request, result);
+  co_await finish_change(request, range, result);
 }
 
 // ---- answering
 
 Task<void> Server::finish_write(Request request, ByteRange range, Result<void> result) {
   if (!result) {
-    co_await finish(request, result);
+    co_await finish_change(request, range, result);
     co_return;
   }
   fuse_write_out out{};
   out.size = static_cast<uint32_t>(range.length);
   Answer answer(request, out);
-  co_await send(answer.bytes(), {});
+  bool sent = co_await send(answer.bytes(), {});
+  if (sent) device_.delivered(range);
 }
 
-Task<void> Server::finish(Request request, Result<void> result) {
+Task<void> Server::finish_change(Request request, ByteRange range, Result<void> result) {
+  bool sent = co_await finish(request, result);
+  if (sent) device_.delivered(range);
+}
+
+Task<bool> Server::finish(Request request, Result<void> result) {
   if (leave_to_successor(result)) {
     room_.notify_all();
-    co_return;
+    co_return false;
   }
   Answer answer(request, result ? 0 : frontend::errno_of(result.error()));
-  co_await send(answer.bytes(), {});
+  bool sent = co_await send(answer.bytes(), {});
+  co_return sent;
 }
 
 bool Server::leave_to_successor(const Result<void>& result) const {
@@ -246,19 +253,21 @@ bool Server::leave_to_successor(const Result<void>& result) const {
   return result.error().code == Code::kClosed || result.error().code == Code::kCancelled;
 }
 
-Task<void> Server::send(ConstBuffer header, ConstBuffer data) {
+Task<bool> Server::send(ConstBuffer header, ConstBuffer data) {
   std::array<iovec, 2> parts{{{const_cast<std::byte*>(header.data()), header.size()},
                               {const_cast<std::byte*>(data.data()), data.size()}}};
   io::UringOperation operation(loop_);
   io_uring_prep_writev(&operation.sqe(), connection_.get(), parts.data(), data.empty() ? 1 : 2, 0);
   int result = co_await operation;
   room_.notify_all();
+  if (result >= 0) co_return true;
   // ENOENT: nobody waits for the answer any more. ENODEV: the readers see the end of the connection
   // too.
-  if (result < 0 && result != -ENOENT && result != -ENODEV && result != -ECANCELED) {
+  if (result != -ENOENT && result != -ENODEV && result != -ECANCELED) {
     LOG_ERROR("FUSE: an answer was refused with errno {}", -result);
     end(Error{Code::kIoError, -result, "cannot write to /dev/fuse"});
   }
+  co_return result == -ENOENT;
 }
 
 }  // namespace cleat::fuse

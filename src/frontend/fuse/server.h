@@ -80,8 +80,10 @@ class Server {
   io::Task<void> serve_fallocate(Request request, FallocateRequest fallocate);
 
   io::Task<void> finish_write(Request request, frontend::ByteRange range, Result<void> result);
-  io::Task<void> finish(Request request, Result<void> result);
-  io::Task<void> send(ConstBuffer header, ConstBuffer data);
+  io::Task<void> finish_change(Request request, frontend::ByteRange range, Result<void> result);
+  // False: it is left to the successor, or the kernel did not take the answer.
+  io::Task<bool> finish(Request request, Result<void> result);
+  io::Task<bool> send(ConstBuffer header, ConstBuffer data);
   bool leave_to_successor(const Result<void>& result) const;
   void end(Error error);
 
