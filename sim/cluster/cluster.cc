@@ -45,7 +45,7 @@ Cluster::Cluster(const RunOptions& options)
       fabric_(loop_, kHosts),
       meta_(kHosts),
       history_(kHotBlocks) {
-  for (auto& kernel : kernels_) kernel = std::make_unique<KernelDevice>(loop_);
+  for (auto& kernel : kernels_) kernel = std::make_unique<KernelDevice>(loop_, options.bug);
   // Runs of neighbours in a few zones, so that regions, zones and extents are shared and crossed.
   uint64_t at = loop_.random().below(64);
   while (hot_blocks_.size() < kHotBlocks) {

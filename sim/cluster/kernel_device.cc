@@ -33,8 +33,11 @@ io::Task<void> KernelDevice::send(const Request& request, BlockRange changes,
                                   std::shared_ptr<Attempt> attempt) {
   io::Task<Result<void>> sent = request(*attempt->device);
   Result<void> answer = co_await std::move(sent);
+  if (confirms_early_ && changes.count > 0) attempt->device->delivered(changes);
   // The answer's way to the kernel: a process may be killed before it is there.
-  if (loop_.random().chance(0.2)) co_await loop_.sleep(100us);
+  if (changes.count > 0) ++answering_;
+  if (loop_.random().chance(0.1)) co_await loop_.sleep(1ms);
+  if (changes.count > 0) --answering_;
   if (attempt->process == process_ && changes.count > 0) attempt->device->delivered(changes);
   attempt->answer = answer;
   changed_.notify_all();

@@ -10,13 +10,15 @@
 
 #include "engine/shared_device.h"
 #include "io/task_group.h"
+#include "sim/cluster/planted_bug.h"
 #include "sim/simulated_loop.h"
 
 namespace cleat::sim {
 
 class KernelDevice final : public engine::BlockDevice {
  public:
-  explicit KernelDevice(SimulatedLoop& loop) : loop_(loop), changed_(loop) {}
+  KernelDevice(SimulatedLoop& loop, PlantedBug bug)
+      : loop_(loop), confirms_early_(bug == PlantedBug::kConfirmEarly), changed_(loop) {}
 
   // A process serves it from now on, also what one before had no answer to; returns when it has
   // got all of that.
@@ -30,6 +32,8 @@ class KernelDevice final : public engine::BlockDevice {
   bool exists() const { return exists_; }
   const std::shared_ptr<engine::SharedDevice>& served_by() const { return device_; }
   bool idle() const { return under_way_ == 0; }
+  // A change was carried out, and its answer is on the way here.
+  bool answering() const { return answering_ > 0; }
 
   uint64_t size_bytes() const override { return device_ ? device_->size_bytes() : 0; }
   io::Task<Result<void>> read(BlockRange range, MutableBuffer into) override;
@@ -45,6 +49,7 @@ class KernelDevice final : public engine::BlockDevice {
   io::Task<void> send(const Request& request, BlockRange changes, std::shared_ptr<Attempt> attempt);
 
   SimulatedLoop& loop_;
+  const bool confirms_early_;
   io::WaitQueue changed_;
   std::shared_ptr<engine::SharedDevice> device_;
   uint64_t process_ = 0;
@@ -52,6 +57,7 @@ class KernelDevice final : public engine::BlockDevice {
   bool exists_ = false;
   uint32_t under_way_ = 0;
   uint32_t unsent_ = 0;
+  uint32_t answering_ = 0;
 };
 
 }  // namespace cleat::sim

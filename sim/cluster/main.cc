@@ -123,7 +123,8 @@ void print(const Totals& totals, uint64_t first, std::string_view bug_name, doub
 }
 
 // A planted bug must be found: then all is well when a seed fails.
-bool run_bug(const Arguments& arguments, const cleat::sim::PlantedBugName& bug) {
+bool run_bug(Arguments arguments, const cleat::sim::PlantedBugName& bug) {
+  arguments.shared |= cleat::sim::needs_sharers(bug.bug);
   auto begun = std::chrono::steady_clock::now();
   Totals totals = run_seeds(arguments, bug.bug, bug.name);
   double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();

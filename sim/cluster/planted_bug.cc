@@ -92,6 +92,7 @@ const std::vector<PlantedBugName>& planted_bug_names() {
       {PlantedBug::kNoLease, "no-lease"},
       {PlantedBug::kSkipCopy, "skip-copy"},
       {PlantedBug::kNameNothing, "name-nothing"},
+      {PlantedBug::kConfirmEarly, "confirm-early"},
   };
   return names;
 }
@@ -109,7 +110,8 @@ std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Me
     case PlantedBug::kNone:
     case PlantedBug::kIgnoreEpoch:
     case PlantedBug::kLieAboutRemoval:
-    case PlantedBug::kNameNothing: return member;
+    case PlantedBug::kNameNothing:
+    case PlantedBug::kConfirmEarly: return member;
     case PlantedBug::kAcknowledgeEarly:
     case PlantedBug::kSkipFlush:
     case PlantedBug::kNoLease:

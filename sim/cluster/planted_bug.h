@@ -25,6 +25,7 @@ enum class PlantedBug : uint8_t {
   kNoLease,           // R5: silent replicas count as having answered
   kSkipCopy,          // R8: a replica is let in without a copy
   kNameNothing,       // ADR 9: a sharer that joins again names no change without an answer
+  kConfirmEarly,      // ADR 9: an answer is confirmed before the kernel has it
 };
 
 // The bugs by name, for the command line; kNone is "none".
@@ -34,6 +35,11 @@ struct PlantedBugName {
 };
 const std::vector<PlantedBugName>& planted_bug_names();
 std::optional<PlantedBug> planted_bug(std::string_view name);
+
+// It shows only where the volume has sharers.
+inline bool needs_sharers(PlantedBug bug) {
+  return bug == PlantedBug::kNameNothing || bug == PlantedBug::kConfirmEarly;
+}
 
 // The member with the bug, if the bug is one of members.
 std::unique_ptr<engine::Member> plant(PlantedBug bug, std::unique_ptr<engine::Member> member,

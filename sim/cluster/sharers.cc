@@ -56,7 +56,11 @@ io::Task<void> Cluster::fault_killed_sharer() {
   if (process(host) == nullptr || open_volume(&primary) == nullptr || primary == host) co_return;
   Act act(*this, "killed sharer");
   TimePoint give_up_at = loop_.now() + 100ms;
-  while (kernels_[host]->idle() && loop_.now() < give_up_at) co_await loop_.sleep(20us);
+  const bool answered = loop_.random().chance(0.5);
+  KernelDevice& kernel = *kernels_[host];
+  while (!(answered ? kernel.answering() : !kernel.idle()) && loop_.now() < give_up_at) {
+    co_await loop_.sleep(20us);
+  }
   Duration into = std::chrono::microseconds(static_cast<int64_t>(loop_.random().below(600)));
   co_await loop_.sleep(into);
   kill_node(host, false);
