@@ -242,20 +242,16 @@ TEST_F(JoinTest, TheIdentityFileIsKept) {
 
 class PresenceTest : public JoinTest {
  protected:
+  PresenceOptions options() {
+    PresenceOptions out;
+    out.name = "n1";
+    out.address = "10.0.0.1";
+    out.data_dir = directory.path();
+    out.housekeeping_every = 1;
+    return out;
+  }
   TestDirectory directory;
-  NodePresence presence{context,
-                        alerts,
-                        fakes[NodeId{1}]->ports(),
-                        fresh,
-                        {.name = "n1",
-                         .address = "10.0.0.1",
-                         .rack = {},
-                         .zone = {},
-                         .data_dir = directory.path(),
-                         .kernel = {},
-                         .control_port = 9471,
-                         .period = 2s,
-                         .housekeeping_every = 1}};
+  NodePresence presence{context, alerts, fakes[NodeId{1}]->ports(), fresh, options()};
 };
 
 TEST_F(PresenceTest, RegistersAndPublishesItsPools) {
@@ -276,16 +272,7 @@ TEST_F(PresenceTest, AnOrderlyStopWithDevicesInUseIsNoted) {
   presence.stop();
   EXPECT_TRUE(restarting());
   EXPECT_FALSE(Topology::load(context)->alive(NodeId{1}));
-  NodePresence next{context,
-                    alerts,
-                    fakes[NodeId{1}]->ports(),
-                    fresh,
-                    {.name = "n1",
-                     .address = "10.0.0.1",
-                     .rack = {},
-                     .zone = {},
-                     .data_dir = directory.path(),
-                     .kernel = {}}};
+  NodePresence next{context, alerts, fakes[NodeId{1}]->ports(), fresh, options()};
   ASSERT_TRUE(next.run_once()) << next.problem();
   EXPECT_FALSE(restarting());
   state(1).attached.clear();

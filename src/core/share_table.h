@@ -40,7 +40,6 @@ class ShareTable {
   // Nothing starts until each of these has joined or is forgotten: a new primary knows nothing of
   // what they had no answer to.
   void expect(const std::vector<NodeId>& sharers);
-  const std::set<NodeId>& expected() const { return expected_; }
 
   // `number` is the sharer's own, never used for another operation; a repeated change takes the
   // place it had.

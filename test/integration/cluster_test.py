@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+import history
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "lab" / "cluster"
 COMMAND_SECONDS_MAX = 120
@@ -216,6 +218,20 @@ class Cluster:
             seconds,
             f"{count} replicas of {name} in sync",
         )
+
+
+def check_history(logs):
+    """The probes' reads and writes must be such as one disk could give."""
+    blocks = history.load(*logs)
+    found = history.problems(blocks)
+    for problem in found[:20]:
+        say(problem)
+    writes, reads = history.count(blocks, "write"), history.count(blocks, "read")
+    if found:
+        raise Failure(f"{len(found)} problems in a history of {writes} writes, {reads} reads")
+    if writes == 0 or reads == 0:
+        raise Failure("the probes wrote or read nothing")
+    say(f"history: {writes} writes and {reads} reads, as on one disk")
 
 
 class Fio:

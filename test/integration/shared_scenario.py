@@ -8,7 +8,7 @@ import sys
 import time
 
 import history
-from cluster_test import ROOT, Failure, main, say, wait_until
+from cluster_test import ROOT, Failure, check_history, main, say, wait_until
 
 VOLUME = "common"
 PROBE = ROOT / "test" / "integration" / "register_probe.py"
@@ -49,17 +49,6 @@ class Load:
     def _longest_pause(blocks):
         done = [o for operations in blocks.values() for o in operations if "end" in o]
         return max(o["end"] - o["begin"] for o in done) / 1e9
-
-
-def check_history(logs):
-    blocks = history.load(*logs)
-    found = history.problems(blocks)
-    for problem in found[:20]:
-        say(problem)
-    writes, reads = history.count(blocks, "write"), history.count(blocks, "read")
-    if found:
-        raise Failure(f"{len(found)} problems in a history of {writes} writes, {reads} reads")
-    say(f"history: {writes} writes and {reads} reads, as on one disk")
 
 
 def primary(cluster, node=None):

@@ -8,7 +8,7 @@ import sys
 import time
 
 import history
-from cluster_test import ROOT, Failure, main, say, wait_until
+from cluster_test import ROOT, Failure, check_history, main, say, wait_until
 
 VOLUME = "contested"
 PROBE = ROOT / "test" / "integration" / "register_probe.py"
@@ -33,19 +33,6 @@ def take_over(node):
     wait_until(attached, 60, f"{VOLUME} attached on {node.name}")
     say(f"{node.name}: attached after {time.monotonic() - begin:.1f} s")
     return device
-
-
-def check_history(logs):
-    blocks = history.load(*logs)
-    found = history.problems(blocks)
-    for problem in found[:20]:
-        say(problem)
-    writes, reads = history.count(blocks, "write"), history.count(blocks, "read")
-    if found:
-        raise Failure(f"{len(found)} problems in a history of {writes} writes, {reads} reads")
-    if writes == 0 or reads == 0:
-        raise Failure("the probes wrote or read nothing")
-    say(f"history: {writes} writes and {reads} reads, as on one disk")
 
 
 def check_new_node_served(log):
