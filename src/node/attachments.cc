@@ -92,9 +92,9 @@ io::Task<Outcome<>> Attachments::shut(Entry& entry) {
 io::Task<Outcome<>> Attachments::heal(VolumeId volume) {
   Turn turn = co_await enter(volume);
   Entry& entry = turn.entry();
-  if (entry.volume && !entry.volume->volume().ended()) co_return Outcome<>{};
-  auto closed = co_await shut(entry);
-  if (!closed) LOG_WARN("{}", closed.error().message);
+  auto over = co_await end_over(entry);
+  if (!over) co_return over;
+  if (entry.volume) co_return Outcome<>{};
   auto opened = co_await open(entry, engine::AttachRequest{});
   if (!opened) co_return opened;
   entry.healing = true;
@@ -136,11 +136,15 @@ io::Task<Outcome<>> Attachments::with_volume(VolumeId volume, Change change, boo
   co_return closed;
 }
 
-void Attachments::forget_lost_devices() {
-  for (const auto& [id, entry] : entries_) {
-    if (entry->taken || !entry->device || server(entry->device->frontend).serves(id)) continue;
-    LOG_ERROR("volume {}: its device {} is gone", id.value, entry->device->device);
-    entry->device.reset();
+io::Task<void> Attachments::drop_lost_devices() {
+  for (VolumeId id : in_use()) {
+    Entry& known = *entries_.at(id);
+    if (closing_) co_return;  // they end because they are left to the next process
+    if (known.taken || !known.device || server(known.device->frontend).serves(id)) continue;
+    Turn turn = co_await enter(id);
+    LOG_ERROR("volume {}: its device {} is gone", id.value, known.device->device);
+    auto gone = co_await withdraw(known, true);
+    if (!gone) LOG_WARN("{}", gone.error().message);
   }
 }
 

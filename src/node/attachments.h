@@ -39,8 +39,9 @@ class Attachments {
   // `heal`, until its replicas are in sync.
   using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
-  // Devices that are gone: their volumes are open without one until the next attach or detach.
-  void forget_lost_devices();
+  // Devices that ended by themselves: what is left of them goes, and their volumes are open without
+  // one until the next attach or detach.
+  io::Task<void> drop_lost_devices();
   // Of an attached volume; control::HoldPort has the contract.
   io::Task<control::Outcome<>> hold_writes(VolumeId volume, uint64_t hold, Duration hold_max);
   control::Outcome<> release_writes(VolumeId volume, uint64_t hold);

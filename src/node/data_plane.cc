@@ -98,7 +98,7 @@ io::Task<void> DataPlane::keep_house() {
   while (!closing_) {
     co_await pools_.tick();
     co_await fuse_.drop_lost();
-    attachments_.forget_lost_devices();
+    co_await attachments_.drop_lost_devices();
     co_await attachments_.retire_fenced();
     co_await thread_.loop().sleep(1s);
   }
@@ -132,12 +132,23 @@ void DataPlane::resolve(NodeId node) {
 }
 
 void DataPlane::resume_devices() {
-  thread_.call([this] { return resume_on_loop(); });
+  thread_.call([this]() -> io::Task<void> {
+    group_.spawn(resume_held());
+    co_return;
+  });
 }
 
-io::Task<void> DataPlane::resume_on_loop() {
-  std::vector<FuseDevices::Held> held = co_await fuse_.held();
-  for (const FuseDevices::Held& device : held) group_.spawn(resume(device));
+// The keeper hands nothing over while the process before lives, if only to end.
+io::Task<void> DataPlane::resume_held() {
+  auto held = co_await fuse_.held();
+  while (!held && held.error().code == Code::kBusy && !closing_) {
+    LOG_WARN("{}", held.error().message);
+    co_await thread_.loop().sleep(kResumeInterval);
+    held = co_await fuse_.held();
+  }
+  if (!held) LOG_WARN("{}", held.error().message);
+  if (!held || closing_) co_return;
+  for (const FuseDevices::Held& device : *held) group_.spawn(resume(device));
 }
 
 // Its I/O waits in the kernel, so what may come back (etcd, a replica's node) is waited for as R10

@@ -49,7 +49,7 @@ class DataPlane {
   io::Task<void> serve_peers();
   io::Task<void> keep_house();
   void resolve(NodeId node);
-  io::Task<void> resume_on_loop();
+  io::Task<void> resume_held();
   io::Task<void> resume(FuseDevices::Held device);
   engine::VolumeContext volume_context();
   std::unique_ptr<engine::Member> make_member(const core::ReplicaRecord& replica);

@@ -11,7 +11,11 @@ using control::Outcome;
 
 FuseDevices::FuseDevices(io::EventLoop& loop, io::BufferPool& buffers, std::string run_dir,
                          std::string dev_dir)
-    : loop_(loop), buffers_(buffers), run_dir_(std::move(run_dir)), dev_dir_(std::move(dev_dir)) {}
+    : loop_(loop),
+      buffers_(buffers),
+      run_dir_(std::move(run_dir)),
+      dev_dir_(std::move(dev_dir)),
+      reached_(loop) {}
 
 FuseDevices::~FuseDevices() = default;
 
@@ -27,16 +31,26 @@ io::Task<void> FuseDevices::forget_keeper() {
     auto unlinked = frontend::remove_device_link(dev_dir_, served->name);
     if (!unlinked) LOG_WARN("{}/{}: {}", dev_dir_, served->name, to_string(unlinked.error()));
   }
-  co_await leave();
+  co_await drop_keeper();
 }
 
-// A new keeper is asked when the one before has ended.
+// A new keeper is asked when the one before has ended. Until it has said what it holds nobody may
+// take that for nothing.
 io::Task<Outcome<>> FuseDevices::reach_keeper() {
+  while (is_reaching_) co_await reached_.wait();
   if (keeper_ && !keeper_->is_lost()) co_return Outcome<>{};
   if (keeper_ && users_ > 1) {
     co_return failure(Code::kUnreachable, "cleat-keeper has just ended: try again");
   }
+  is_reaching_ = true;
   if (keeper_) co_await forget_keeper();
+  auto reached = co_await connect_keeper();
+  is_reaching_ = false;
+  reached_.notify_all();
+  co_return reached;
+}
+
+io::Task<Outcome<>> FuseDevices::connect_keeper() {
   auto keeper = fuse::KeeperClient::connect(loop_, run_dir_);
   if (!keeper) {
     co_return failure(keeper.error().code,
@@ -49,7 +63,7 @@ io::Task<Outcome<>> FuseDevices::reach_keeper() {
   auto adopted = co_await devices_->adopt();
   if (!adopted) {
     auto failed = keeper_failure(adopted.error(), "the keeper does not hand over its devices");
-    co_await leave();
+    co_await drop_keeper();
     co_return failed;
   }
   co_return Outcome<>{};
@@ -61,14 +75,11 @@ tl::unexpected<control::Failure> FuseDevices::keeper_failure(Error error,
   return failure(error.code, "{}: {}{}{}", doing, to_string(error), said.empty() ? "" : ": ", said);
 }
 
-io::Task<std::vector<FuseDevices::Held>> FuseDevices::held() {
+io::Task<Outcome<std::vector<FuseDevices::Held>>> FuseDevices::held() {
   Use use(*this);
-  std::vector<Held> held;
   auto reached = co_await reach_keeper();
-  if (!reached) {
-    LOG_WARN("{}", reached.error().message);
-    co_return held;
-  }
+  if (!reached) co_return tl::unexpected(reached.error());
+  std::vector<Held> held;
   std::vector<std::string> names;
   for (VolumeId volume : devices_->waiting()) {
     held.push_back({volume, devices_->waiting_name(volume)});
@@ -104,6 +115,10 @@ io::Task<Outcome<control::AttachedVolume>> FuseDevices::serve(VolumeId volume, s
   attached.frontend = control::Frontend::kFuse;
   attached.device = frontend::device_link_path(dev_dir_, name);
   co_return attached;
+}
+
+bool FuseDevices::serves(VolumeId volume) const {
+  return served_.contains(volume) && devices_ && devices_->serves(volume);
 }
 
 bool FuseDevices::is_held(VolumeId volume) const {
@@ -146,6 +161,11 @@ io::Task<Outcome<>> FuseDevices::resized(VolumeId volume) {
 }
 
 io::Task<void> FuseDevices::leave() {
+  while (is_reaching_) co_await reached_.wait();
+  co_await drop_keeper();
+}
+
+io::Task<void> FuseDevices::drop_keeper() {
   if (devices_) co_await devices_->close();
   devices_.reset();
   served_.clear();

@@ -21,12 +21,13 @@ class FuseDevices final : public DeviceServer {
               std::string dev_dir);
   ~FuseDevices() override;
 
-  // What an earlier process of this node served, in the keeper's hands. Empty without a keeper.
+  // What an earlier process of this node served, in the keeper's hands. kUnreachable without a
+  // keeper; kBusy while that process has not ended, for which this waits a while.
   struct Held {
     VolumeId volume;
     std::string name;
   };
-  io::Task<std::vector<Held>> held();
+  io::Task<control::Outcome<std::vector<Held>>> held();
   // It waits for somebody to serve it, or is served.
   bool is_held(VolumeId volume) const;
   // A keeper that ended took its devices with it: what they were made of goes. Now and then.
@@ -36,7 +37,7 @@ class FuseDevices final : public DeviceServer {
                                                             engine::BlockDevice& device) override;
   io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) override;
   io::Task<control::Outcome<>> resized(VolumeId volume) override;
-  bool serves(VolumeId volume) const override { return served_.contains(volume); }
+  bool serves(VolumeId volume) const override;
   io::Task<void> leave() override;
 
  private:
@@ -60,7 +61,9 @@ class FuseDevices final : public DeviceServer {
   };
 
   io::Task<control::Outcome<>> reach_keeper();
+  io::Task<control::Outcome<>> connect_keeper();
   io::Task<void> forget_keeper();
+  io::Task<void> drop_keeper();
   tl::unexpected<control::Failure> keeper_failure(Error error, std::string_view doing) const;
 
   io::EventLoop& loop_;
@@ -72,6 +75,8 @@ class FuseDevices final : public DeviceServer {
   std::unique_ptr<fuse::DeviceSet> devices_;
   absl::flat_hash_map<VolumeId, std::unique_ptr<Served>> served_;
   uint32_t users_ = 0;
+  bool is_reaching_ = false;
+  io::WaitQueue reached_;
 };
 
 }  // namespace cleat::node

@@ -96,9 +96,9 @@ class Node:
         return output.split() if status == 0 else []
 
     def signal(self, signal, program):
+        """False when there was no such process any more."""
         pids = self.pids(program)
-        if pids:
-            self.attempt("kill", f"-{signal}", *pids)
+        return bool(pids) and self.attempt("kill", f"-{signal}", *pids)[0] == 0
 
     def attach(self, volume, *options):
         return self.cleat("host", "attach", volume, *options).splitlines()[-1]
@@ -264,10 +264,12 @@ class Fio:
     def finish(self, seconds=120):
         """Asks it to end, which must be without any error; the report of its job."""
         self.check_running()
-        self.node.signal("INT", "fio")
+        if not self.node.signal("INT", "fio"):
+            raise Failure("fio could not be told to end")
         try:
             status = self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
+            say(self._where_it_waits())
             self.kill()
             raise Failure(f"fio did not end within {seconds} s: its I/O hangs") from None
         text = self._text()
@@ -277,6 +279,20 @@ class Fio:
         if job["error"] != 0:
             raise Failure(f"fio reports error {job['error']}: {text[:2000]}")
         return job
+
+    def _where_it_waits(self):
+        """Of each thread of fio and each server of the node, and what FUSE waits for."""
+        script = """
+            for pid in $(pgrep -x 'fio|cleatd|cleat-keeper|loop[0-9]+'); do
+              for task in /proc/$pid/task/*; do
+                echo "$(cat "$task/comm") ${task##*/} $(sed -n 's/^State:\\t//p' "$task/status")," \\
+                  "$(xargs <"$task/stack")"
+              done
+            done
+            grep . /sys/fs/fuse/connections/*/waiting
+            cleat volume stats
+        """
+        return "where it waits:\n" + self.node.attempt("bash", "-c", script)[1]
 
     def kill(self):
         self.node.signal("KILL", "fio")

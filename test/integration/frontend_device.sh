@@ -21,6 +21,18 @@ expect_zeros() {  # FILE BYTES
   cmp -s -n "$2" "$1" /dev/zero || fail "$1 does not read as zeros"
 }
 
+# Every descriptor of /dev/fuse that the server has is O_NONBLOCK: its loop would hang in a read.
+expect_no_waiting_reads() {
+  local file flags found=0
+  for file in /proc/"$server_pid"/fd/*; do
+    [ "$(readlink "$file")" = /dev/fuse ] || continue
+    found=$((found + 1))
+    flags=$(sed -n 's/^flags:\t//p' "/proc/$server_pid/fdinfo/${file##*/}")
+    [ $((8#$flags & 8#4000)) != 0 ] || fail "reads of /dev/fuse may wait: flags $flags"
+  done
+  [ "$found" -gt 0 ] || fail "the server has no descriptor of /dev/fuse"
+}
+
 start_keeper
 start_server --size 512M --grown-size 768M
 
@@ -36,6 +48,9 @@ for block_size in 4k 60k 1m 4m; do
     --verify=crc32c --verify_fatal=1 --verify_state_save=0 --output="$work/fio.log" \
     || fail "fio verify with $block_size"
 done
+
+note "the server never waits in the kernel for a request"
+expect_no_waiting_reads
 
 note "ext4: data survive, fsck is clean, fstrim works"
 mkfs.ext4 -q -F "$device"
@@ -61,6 +76,7 @@ sleep 0.6
 is_gone "$writer" && fail "a write went through without a server"
 start_server --size 512M --grown-size 768M
 wait "$writer" || fail "the write that waited for the new server failed"
+expect_no_waiting_reads
 umount "$mount_point"
 e2fsck -fn "$device" >>"$work/fsck.log" 2>&1 || fail "e2fsck"
 

@@ -51,13 +51,13 @@ def grow(cluster):
     first.detach(VOLUME)
 
 
-def lose_the_keeper(cluster):
-    """Its devices go with it; that is said, and an attach makes a new one on the same data."""
+def lose_the_device(cluster, how, lose):
+    """That is said, and an attach makes a new one on the same data."""
     first = cluster.nodes[0]
     first.attach(VOLUME)
     first.cleat("host", "mount", VOLUME, PATH)
     first.shell(f"echo kept >{PATH}/file; sync {PATH}/file")
-    first.signal("KILL", "cleat-keeper")
+    lose(first)
 
     def said():
         findings = first.cleat_json("status")["findings"]
@@ -71,7 +71,23 @@ def lose_the_keeper(cluster):
         raise Failure("the file is not what was written")
     first.cleat("host", "unmount", VOLUME)
     first.detach(VOLUME)
-    say("a new device after the keeper was killed")
+    say(f"a new device after {how}")
+
+
+def lose_the_keeper(cluster):
+    lose_the_device(
+        cluster, "the keeper was killed", lambda node: node.signal("KILL", "cleat-keeper")
+    )
+
+
+def lose_the_connection(cluster):
+    """As a person does who gives up on a device that hangs: src/keeper/README.md."""
+    volume = cluster.volume(VOLUME)["id"]
+    abort = f"""
+        device=$(mountpoint -d /run/cleat/fuse/{volume})
+        echo 1 >/sys/fs/fuse/connections/${{device#*:}}/abort
+    """
+    lose_the_device(cluster, "its connection was aborted", lambda node: node.shell(abort))
 
 
 def export_again(cluster):
@@ -109,6 +125,7 @@ def run(cluster, options):
     restart_without_etcd(cluster)
     grow(cluster)
     lose_the_keeper(cluster)
+    lose_the_connection(cluster)
     export_again(cluster)
     attach_at_once(cluster)
     first = cluster.nodes[0]

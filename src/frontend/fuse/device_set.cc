@@ -85,6 +85,7 @@ Task<void> DeviceSet::run(VolumeId volume, Served& served, Takeover takeover) {
     LOG_ERROR("FUSE: volume {} is not served any more: {}", volume.value,
               to_string(result.error()));
   }
+  served.broke_off = !result;
   served.ending = result ? fail(Code::kClosed, "its connection has ended") : result;
   served.ended.set();
 }
@@ -99,6 +100,11 @@ Task<Result<void>> DeviceSet::detach(VolumeId volume, bool is_forced) {
   co_await found->second->ended.wait();
   served_.erase(volume);
   co_return Result<void>{};
+}
+
+bool DeviceSet::serves(VolumeId volume) const {
+  auto found = served_.find(volume);
+  return found != served_.end() && !found->second->broke_off;
 }
 
 Task<Result<void>> DeviceSet::resize(VolumeId volume) {

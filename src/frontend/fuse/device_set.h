@@ -40,6 +40,8 @@ class DeviceSet {
   // kBusy when it is mounted or open: it goes on being served then. Forced: its I/O fails with EIO.
   // One that is waiting() ends only by force: nobody serves what an orderly end would write.
   io::Task<Result<void>> detach(VolumeId volume, bool is_forced);
+  // Attached, and its connection has not ended by itself (unmounted, aborted, or broken).
+  bool serves(VolumeId volume) const;
   // After the AlignedDevice says a new size.
   io::Task<Result<void>> resize(VolumeId volume);
   // Stops serving and leaves every device to the next process. What its volume fails with kClosed
@@ -54,6 +56,7 @@ class DeviceSet {
     explicit Served(io::Executor& executor) : ended(executor) {}
     std::unique_ptr<Server> server;
     frontend::AlignedDevice* device = nullptr;
+    bool broke_off = false;  // by itself: nobody asked the server to stop
     Result<void> ending;
     io::Event ended;
   };

@@ -26,6 +26,7 @@ Server::Server(io::EventLoop& loop, io::BufferPool& pool, RequestBuffers& buffer
       room_(loop) {}
 
 Task<Result<void>> Server::run(Takeover takeover) {
+  CO_TRY(never_wait());
   if (takeover == Takeover::kYes) {
     CO_TRY(ask_for_resend());
     is_taking_over_ = true;
@@ -39,6 +40,12 @@ Task<Result<void>> Server::run(Takeover takeover) {
   co_return ending_;
 }
 
+Result<void> Server::never_wait() {
+  const int flags = ::fcntl(connection_.get(), F_GETFL);
+  if (flags >= 0 && ::fcntl(connection_.get(), F_SETFL, flags | O_NONBLOCK) >= 0) return {};
+  return fail(Code::kIoError, "cannot read /dev/fuse without waiting", errno);
+}
+
 Result<void> Server::ask_for_resend() {
   fuse_out_header notification{sizeof notification, kNotifyResend, 0};
   if (::write(connection_.get(), &notification, sizeof notification) >= 0) return {};
@@ -49,10 +56,6 @@ Result<void> Server::ask_for_resend() {
 }
 
 Result<void> Server::take_resent() {
-  const int flags = ::fcntl(connection_.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(connection_.get(), F_SETFL, flags | O_NONBLOCK) < 0) {
-    return fail(Code::kIoError, "cannot read /dev/fuse without waiting", errno);
-  }
   RequestBuffer buffer;
   ssize_t bytes = 0;
   while (!is_stopping_) {
@@ -65,7 +68,6 @@ Result<void> Server::take_resent() {
     }
   }
   const int why = bytes < 0 ? errno : ENODEV;
-  static_cast<void>(::fcntl(connection_.get(), F_SETFL, flags));
   if (is_stopping_ || why == EAGAIN) return {};
   return fail(why == ENODEV ? Code::kClosed : Code::kIoError, "the FUSE connection is gone", why);
 }

@@ -14,6 +14,12 @@
 // process (keeper), and what it has still under way on other nodes is fenced by the new epoch (R3,
 // R4).
 //
+// The descriptor is made not to wait (O_NONBLOCK, for good and for all who hold it). A request that
+// was announced may be gone when it is read: another read of ours has it, which the kernel hands to
+// a worker of its own once it came too late 128 times, or its caller was killed. /dev/fuse would
+// then wait for the next request, in the loop's thread; the IOCB_NOWAIT of io_uring does not keep it
+// from that, only this flag does.
+//
 // Threading: the loop of the volume. Ownership: owns the descriptor, borrows the rest; run() must
 // have ended before it dies.
 #pragma once
@@ -59,6 +65,7 @@ class Server {
   static constexpr size_t kCopyBytesMax = 64 * 1024;
   static constexpr size_t kBuffersHeldMax = 8;
 
+  Result<void> never_wait();
   Result<void> ask_for_resend();
   // All of it, whatever the limits of what is served at once: what the volume does with it may
   // depend on that it knows the whole.
