@@ -8,6 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 IMAGE=lab.cleat.dev/cassandra:5.0.9
 TIMEOUT=900
+WARNINGS='{{range .items}}{{.metadata.uid}} {{.involvedObject.kind}} {{.involvedObject.name}}: {{printf "%.400q" .message}}{{"\n"}}{{end}}'
+declare -A TOLD=()
 
 # A second name, after the tar's, tells whether a node has this very build of the image.
 import_image() {
@@ -27,12 +29,24 @@ import_images() {
   done
 }
 
+# Why a claim is not provisioned, or a pod does not start, stands in events only. Each once.
+tell_warnings() {
+  local uid text
+  while read -r uid text; do
+    if [ -n "${TOLD[$uid]:-}" ]; then continue; fi
+    TOLD[$uid]=yes
+    if [ "${1:-}" != quietly ]; then say "$text"; fi
+  done < <(kubectl get events --field-selector type=Warning -o go-template="$WARNINGS")
+}
+
 # Tells what is going on while the pods come up, and gives up after TIMEOUT.
 wait_until_ready() {
-  kubectl rollout status statefulset/cassandra --timeout="${TIMEOUT}s" >&2 || {
-    kubectl get events --sort-by=.lastTimestamp | tail -n 12 >&2
-    die "Cassandra is not up within $TIMEOUT s; see: lab/kubernetes kubectl describe pod"
-  }
+  local deadline=$((SECONDS + TIMEOUT))
+  until kubectl rollout status statefulset/cassandra --timeout=10s >&2 2>/dev/null; do
+    tell_warnings
+    [ "$SECONDS" -lt "$deadline" ] ||
+      die "Cassandra is not up within $TIMEOUT s; see: lab/kubernetes kubectl describe pod,pvc"
+  done
 }
 
 main() {
@@ -45,6 +59,7 @@ main() {
   done
   check_lab
   import_images
+  tell_warnings quietly # those of before
   kubectl apply -f "$STORAGE/cleat-storageclass.yaml" -f "$HERE/cassandra-service.yaml" \
     -f "$HERE/cassandra-statefulset.yaml" >&2
   wait_until_ready
