@@ -48,7 +48,26 @@ def grow(cluster):
     if "fs_growth" in cluster.volume(VOLUME) and cluster.volume(VOLUME)["fs_growth"]:
         raise Failure("inspect still says that the file system is to grow")
     first.cleat("host", "unmount", VOLUME)
+
+
+def grow_and_die(cluster):
+    """cleatd dies with its growth half told to the keeper: the device goes on, and has grown."""
+    first = cluster.nodes[0]
+    first.cleat("host", "mount", VOLUME, PATH)
+    fio = Fio(first, PATH, size="128M", depth=4)
+    first.signal("STOP", "cleat-keeper")
+    growth = first.start_command(["cleat", "volume", "resize", VOLUME, "--size", "1152Mi"])
+    time.sleep(2)
+    first.signal("KILL", "cleatd")
+    first.signal("CONT", "cleat-keeper")
+    growth.wait(timeout=60)
+    wait_until(lambda: first.attempt("cleat", "volume", "stats", VOLUME)[0] == 0, 60, "served")
+    size = f"blockdev --getsize64 /dev/cleat/{VOLUME}"
+    wait_until(lambda: int(first.shell(size)) == 1152 << 20, 30, "the device has grown")
+    fio.finish()
+    first.cleat("host", "unmount", VOLUME)
     first.detach(VOLUME)
+    say("the device grew though cleatd died while it told the keeper")
 
 
 def lose_the_device(cluster, how, lose):
@@ -124,6 +143,7 @@ def attach_at_once(cluster):
 def run(cluster, options):
     restart_without_etcd(cluster)
     grow(cluster)
+    grow_and_die(cluster)
     lose_the_keeper(cluster)
     lose_the_connection(cluster)
     export_again(cluster)

@@ -9,6 +9,7 @@ using io::Task;
 namespace {
 
 constexpr Duration kPredecessorPatience = 10s;
+constexpr Duration kGrowthRetry = 50ms;
 
 }  // namespace
 
@@ -62,12 +63,31 @@ Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
   Served& served = *served_.at(volume);
   if (served.ended.is_set()) co_return fail(served.ending.error());
   Result<std::string> path = co_await keeper_.device_path(volume, held_bytes);
+  // A growth that the process before asked of the keeper was done only now that somebody serves.
+  if (!path && !is_new && path.error().code == Code::kAlreadyExists) {
+    held_bytes = size_bytes;
+    path = co_await keeper_.device_path(volume, held_bytes);
+  }
   // A new device that failed has no users, and leaves nothing behind. One that was taken over has:
   // its end is the caller's decision.
   if (!path && is_new) static_cast<void>(co_await detach(volume, true));
-  // The volume grew, and the process that should have told the device did not live to do it.
-  if (path && held_bytes != size_bytes) CO_TRY(co_await keeper_.resize(volume, size_bytes));
+  if (path && held_bytes != size_bytes) co_await tell_growth(volume, size_bytes);
   co_return path;
+}
+
+// The volume grew, and the process that should have told the device did not live to do it, or the
+// keeper is at its request still. Whoever uses the device loses nothing by its old size.
+Task<void> DeviceSet::tell_growth(VolumeId volume, uint64_t size_bytes) {
+  TimePoint give_up = loop_.now() + kPredecessorPatience;
+  Result<void> told = co_await keeper_.resize(volume, size_bytes);
+  while (!told && told.error().code == Code::kBusy && loop_.now() < give_up) {
+    co_await loop_.sleep(kGrowthRetry);
+    told = co_await keeper_.resize(volume, size_bytes);
+  }
+  if (!told) {
+    LOG_WARN("volume {}: its device does not know that it has {} bytes now: {}", volume.value,
+             size_bytes, to_string(told.error()));
+  }
 }
 
 void DeviceSet::serve(VolumeId volume, frontend::AlignedDevice& device,

@@ -63,6 +63,7 @@ class DeviceSet {
 
   void serve(VolumeId volume, frontend::AlignedDevice& device, io::FileDescriptor connection,
              Takeover takeover);
+  io::Task<void> tell_growth(VolumeId volume, uint64_t size_bytes);
   io::Task<void> run(VolumeId volume, Served& served, Takeover takeover);
 
   io::EventLoop& loop_;
