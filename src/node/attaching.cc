@@ -26,6 +26,15 @@ uint64_t fresh_numbers() {
 io::Task<Outcome<control::AttachedVolume>> Attachments::attach(VolumeId volume,
                                                                control::AttachOptions options) {
   Turn turn = co_await enter(volume);
+  auto held = co_await server(options.frontend).holds(volume);
+  if (!held) co_return tl::unexpected(held.error());
+  if (*held) {
+    auto resumed = co_await resume_in_turn(turn.entry(), options);
+    if (resumed || resumed.error().code != Code::kStaleEpoch) co_return resumed;
+    LOG_WARN("{}: its device is replaced", resumed.error().message);
+    auto gone = co_await server(options.frontend).withdraw(volume, true);
+    if (!gone) co_return tl::unexpected(gone.error());
+  }
   Attaching how;
   how.request.take_over = options.take_over;
   how.options = std::move(options);
@@ -35,15 +44,29 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::attach(VolumeId volume,
 io::Task<Outcome<control::AttachedVolume>> Attachments::resume(VolumeId volume,
                                                                control::AttachOptions options) {
   Turn turn = co_await enter(volume);
-  auto found = co_await context_.registry.load(volume);
+  if (turn.entry().device) co_return *turn.entry().device;  // an attach came first
+  co_return co_await resume_in_turn(turn.entry(), std::move(options));
+}
+
+// What waits in the device is older than whatever another node has written since: it may go on only
+// where no other can have had the volume.
+io::Task<Outcome<control::AttachedVolume>> Attachments::resume_in_turn(
+    Entry& entry, control::AttachOptions options) {
+  auto found = co_await context_.registry.load(entry.id);
   if (!found) co_return failure_from(found.error(), "cannot read the volume's record");
+  const bool is_primary = found->record.primary == context_.self;
   Attaching how;
   how.request.earlier_process = true;
   how.begin = engine::SharedDevice::Begin::kResumed;
   how.options = std::move(options);
   how.options.shared = found->record.has_sharer(context_.self);
-  how.options.through_primary = how.options.shared && found->record.primary != context_.self;
-  co_return co_await attach_marked(turn.entry(), std::move(how));
+  how.options.through_primary = how.options.shared && !is_primary;
+  if (!is_primary && !how.options.shared) {
+    co_return failure(Code::kStaleEpoch,
+                      "volume {} was taken from this node while its device waited for cleatd",
+                      entry.id.value);
+  }
+  co_return co_await attach_marked(entry, std::move(how));
 }
 
 io::Task<Outcome<control::AttachedVolume>> Attachments::attach_marked(Entry& entry, Attaching how) {

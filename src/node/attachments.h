@@ -29,6 +29,7 @@ class Attachments {
   io::Task<control::Outcome<control::AttachedVolume>> attach(VolumeId volume,
                                                              control::AttachOptions options);
   // A volume whose device an earlier process of this node served; the device is still there.
+  // kStaleEpoch: another node may have had the volume since, so the device can only end.
   io::Task<control::Outcome<control::AttachedVolume>> resume(VolumeId volume,
                                                              control::AttachOptions options);
   io::Task<control::Outcome<>> detach(VolumeId volume, bool force);
@@ -75,6 +76,8 @@ class Attachments {
     engine::AttachRequest request;
     engine::SharedDevice::Begin begin = engine::SharedDevice::Begin::kNew;
   };
+  io::Task<control::Outcome<control::AttachedVolume>> resume_in_turn(
+      Entry& entry, control::AttachOptions options);
   io::Task<control::Outcome<control::AttachedVolume>> attach_marked(Entry& entry, Attaching how);
   io::Task<control::Outcome<control::AttachedVolume>> attach_in_turn(Entry& entry, Attaching how);
   io::Task<control::Outcome<>> open_for(Entry& entry, const Attaching& how);

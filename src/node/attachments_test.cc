@@ -15,13 +15,17 @@ class FakeServer final : public DeviceServer {
  public:
   io::Task<Outcome<AttachedVolume>> serve(VolumeId volume, std::string,
                                           engine::BlockDevice& device) override {
+    if (held) ++resumed;
+    held = false;
     served[volume] = &device;
     AttachedVolume attached;
     attached.volume = volume;
     attached.device = "/dev/cleat/v";
     co_return attached;
   }
+  io::Task<Outcome<bool>> holds(VolumeId) override { co_return held; }
   io::Task<Outcome<>> withdraw(VolumeId volume, bool force) override {
+    held = false;
     bytes_seen = served.contains(volume) ? served[volume]->size_bytes() : 0;
     ++(force ? forced : gentle);
     served.erase(volume);
@@ -34,6 +38,8 @@ class FakeServer final : public DeviceServer {
     co_return;
   }
 
+  bool held = false;  // a device of an earlier process waits
+  int resumed = 0;
   bool broken = false;
   int forced = 0;
   int gentle = 0;
@@ -98,6 +104,44 @@ TEST_F(AttachmentsTest, ADeviceThatEndedByItselfIsTakenDown) {
   fuse.broken = false;
   attach_device();
   EXPECT_TRUE(fuse.served.contains(kVolume));
+}
+
+TEST_F(AttachmentsTest, ADeviceOfAnEarlierProcessGoesOn) {
+  registry.edit().primary = NodeId(1);
+  fuse.held = true;
+  auto resumed = loop.wait(attachments.resume(kVolume, {}));
+  ASSERT_TRUE(resumed) << resumed.error().message;
+  EXPECT_EQ(fuse.resumed, 1);
+}
+
+TEST_F(AttachmentsTest, AnAttachGoesOnWithTheDeviceOfAnEarlierProcess) {
+  registry.edit().primary = NodeId(1);
+  fuse.held = true;
+  attach_device();
+  EXPECT_EQ(fuse.resumed, 1);
+  EXPECT_EQ(fuse.forced, 0);
+  ASSERT_TRUE(loop.wait(attachments.resume(kVolume, {})));
+}
+
+// Another node took the volume over, wrote, and detached it: what waits in the device is older.
+TEST_F(AttachmentsTest, ADeviceWhoseVolumeWasTakenMeanwhileNeverGoesOn) {
+  registry.edit().epoch = Epoch(3);
+  registry.edit().clean = true;
+  fuse.held = true;
+  auto resumed = loop.wait(attachments.resume(kVolume, {}));
+  ASSERT_FALSE(resumed);
+  EXPECT_EQ(resumed.error().code, Code::kStaleEpoch);
+  EXPECT_TRUE(fuse.served.empty());
+  EXPECT_EQ(registry.record().epoch, Epoch(3));
+}
+
+TEST_F(AttachmentsTest, AnAttachReplacesADeviceWhoseVolumeWasTakenMeanwhile) {
+  registry.edit().epoch = Epoch(3);
+  registry.edit().clean = true;
+  fuse.held = true;
+  attach_device();
+  EXPECT_EQ(fuse.forced, 1);
+  EXPECT_EQ(fuse.resumed, 0);
 }
 
 TEST_F(AttachmentsTest, AHealEndsTheDeviceOfAFencedVolumeBeforeTheVolume) {

@@ -20,6 +20,8 @@ class DeviceServer {
   // this returns. It must live until withdraw() has returned.
   virtual io::Task<control::Outcome<control::AttachedVolume>> serve(
       VolumeId volume, std::string name, engine::BlockDevice& device) = 0;
+  // An earlier process of this node served it, and its users may wait for answers.
+  virtual io::Task<control::Outcome<bool>> holds(VolumeId volume) = 0;
   // Ends it. kBusy while it is in use, unless `force`.
   virtual io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) = 0;
   // False once the device is gone without a withdraw().

@@ -90,6 +90,13 @@ io::Task<Outcome<std::vector<FuseDevices::Held>>> FuseDevices::held() {
   co_return held;
 }
 
+io::Task<Outcome<bool>> FuseDevices::holds(VolumeId volume) {
+  Use use(*this);
+  auto reached = co_await reach_keeper();
+  if (!reached) co_return tl::unexpected(reached.error());
+  co_return !devices_->waiting_name(volume).empty();
+}
+
 io::Task<Outcome<control::AttachedVolume>> FuseDevices::serve(VolumeId volume, std::string name,
                                                               engine::BlockDevice& device) {
   Use use(*this);

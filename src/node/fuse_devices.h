@@ -35,6 +35,7 @@ class FuseDevices final : public DeviceServer {
 
   io::Task<control::Outcome<control::AttachedVolume>> serve(VolumeId volume, std::string name,
                                                             engine::BlockDevice& device) override;
+  io::Task<control::Outcome<bool>> holds(VolumeId volume) override;
   io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) override;
   io::Task<control::Outcome<>> resized(VolumeId volume) override;
   bool serves(VolumeId volume) const override;

@@ -24,6 +24,7 @@ class NbdDevices final : public DeviceServer {
 
   io::Task<control::Outcome<control::AttachedVolume>> serve(VolumeId volume, std::string name,
                                                             engine::BlockDevice& device) override;
+  io::Task<control::Outcome<bool>> holds(VolumeId) override { co_return false; }
   io::Task<control::Outcome<>> withdraw(VolumeId volume, bool force) override;
   io::Task<control::Outcome<>> resized(VolumeId volume) override;
   bool serves(VolumeId volume) const override { return served_.contains(volume); }

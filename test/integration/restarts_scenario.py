@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD. So is its keeper.
-Two nodes attach one volume at once. What can go on does, and the metadata says what is.
+"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD, and stays away until
+another node has written. So is its keeper. Two nodes attach one volume at once. What can go on
+does, and the metadata says what is.
 """
 import sys
 import time
@@ -109,6 +110,38 @@ def lose_the_connection(cluster):
     lose_the_device(cluster, "its connection was aborted", lambda node: node.shell(abort))
 
 
+def come_back_too_late(cluster):
+    """Another node had the volume meanwhile: what waits in the old device is never written."""
+    first, second, _ = cluster.nodes
+    first.attach(VOLUME)
+    first.cleat("host", "mount", VOLUME, PATH)
+    first.shell(f"echo old >{PATH}/file; sync {PATH}/file")
+    first.shell("touch /run/stopping")  # cleatd is not started again
+    first.signal("KILL", "cleatd")
+    late = first.start_command(["dd", "if=/dev/zero", f"of={PATH}/file", "bs=4k", "count=8", "conv=fsync"])
+    wait_until(lambda: attach_by_force(second), 60, "taken over")
+    second.cleat("host", "mount", VOLUME, PATH)
+    second.shell(f"echo new >{PATH}/file; sync {PATH}/file")
+    second.cleat("host", "unmount", VOLUME)
+    second.detach(VOLUME)
+    first.shell("rm /run/stopping")
+    first.shell("cleatd --config /etc/cleat/cleatd.toml >/run/cleatd.log 2>&1 & disown")
+    if late.wait(timeout=60) == 0:
+        raise Failure("a write that waited went through, after another node's")
+    first.shell(f"umount {PATH}")
+    second.attach(VOLUME)
+    second.cleat("host", "mount", VOLUME, PATH)
+    if second.shell(f"cat {PATH}/file") != "new\n":
+        raise Failure("the file is not what the other node wrote")
+    second.cleat("host", "unmount", VOLUME)
+    second.detach(VOLUME)
+    say("a device that came back too late failed, and wrote nothing")
+
+
+def attach_by_force(node):
+    return node.attempt("cleat", "host", "attach", VOLUME, "--force")[0] == 0
+
+
 def export_again(cluster):
     """Clients of NBD connect again after a restart, and find the export."""
     first = cluster.nodes[0]
@@ -148,6 +181,7 @@ def run(cluster, options):
     lose_the_connection(cluster)
     export_again(cluster)
     attach_at_once(cluster)
+    come_back_too_late(cluster)
     first = cluster.nodes[0]
     cluster.wait_in_sync(VOLUME, 2)
     say(first.cleat("volume", "check", VOLUME, seconds=600).strip())
