@@ -69,7 +69,7 @@ class BuggyLink final : public engine::ShareLink {
     if (is_bad) co_await executor_.sleep(30ms);
     co_return reply;
   }
-  void give_up(NodeId primary) override { link_.give_up(primary); }
+  void give_up(NodeId primary, VolumeId volume) override { link_.give_up(primary, volume); }
 
  private:
   PlantedBug bug_;

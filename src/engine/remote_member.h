@@ -1,4 +1,5 @@
-// A replica on another node, reached through the node's connections.
+// A replica on another node, reached through the node's connections, which it shares with those of
+// other volumes.
 //
 // Threading: one loop. Ownership: borrows the peer pool.
 #pragma once
@@ -21,6 +22,7 @@ class RemoteMember final : public Member {
  private:
   wire::PeerPool& peers_;
   NodeId node_;
+  wire::PeerClient::Scope calls_;
   std::weak_ptr<wire::PeerClient> last_;  // the connection that the last call used
 };
 

@@ -1,5 +1,7 @@
 #include "engine/share_link.h"
 
+#include "engine/members.h"
+
 namespace cleat::engine {
 
 io::Task<Result<wire::Header>> PeerShareLink::call(NodeId primary, const wire::Header& request,
@@ -16,16 +18,19 @@ io::Task<Result<wire::Header>> PeerShareLink::call(NodeId primary, const wire::H
   if ((client->session().features & wire::kFeatureShare) == 0) {
     co_return fail(Code::kUnsupported, "the cleatd of the primary is older: it shares no volumes");
   }
-  last_[primary] = client;
-  if (!into.empty()) co_return co_await client->call_into(request, into, timeout);
-  CO_TRY_ASSIGN(wire::Message message, co_await client->call(request, payload, timeout));
+  Way& way = ways_[{primary, request.volume}];
+  way.last = client;
+  if (!into.empty()) co_return co_await client->call_into(request, into, timeout, &way.calls);
+  CO_TRY_ASSIGN(wire::Message message,
+                co_await client->call(request, payload, timeout, &way.calls));
   co_return message.header;
 }
 
-void PeerShareLink::give_up(NodeId primary) {
-  auto found = last_.find(primary);
-  if (found == last_.end()) return;
-  if (auto client = found->second.lock()) client->shutdown();
+void PeerShareLink::give_up(NodeId primary, VolumeId volume) {
+  auto found = ways_.find({primary, volume});
+  if (found == ways_.end()) return;
+  found->second.calls.give_up();
+  if (auto client = found->second.last.lock()) client->end_if_silent(kSilenceMax);
 }
 
 }  // namespace cleat::engine

@@ -4,6 +4,10 @@
 // Threading: the loop. Memory passed in stays alive until the call returns.
 #pragma once
 
+#include <map>
+#include <memory>
+#include <utility>
+
 #include "engine/share_service.h"
 #include "wire/peer_pool.h"
 
@@ -17,8 +21,8 @@ class ShareLink {
   virtual io::Task<Result<wire::Header>> call(NodeId primary, const wire::Header& request,
                                               ConstBuffer payload, MutableBuffer into,
                                               Duration timeout) = 0;
-  // Ends every call to it that is under way, with kUnreachable.
-  virtual void give_up(NodeId primary) = 0;
+  // Ends every call for this volume that is under way to it, with kUnreachable.
+  virtual void give_up(NodeId primary, VolumeId volume) = 0;
 };
 
 class PeerShareLink final : public ShareLink {
@@ -29,13 +33,17 @@ class PeerShareLink final : public ShareLink {
   io::Task<Result<wire::Header>> call(NodeId primary, const wire::Header& request,
                                       ConstBuffer payload, MutableBuffer into,
                                       Duration timeout) override;
-  void give_up(NodeId primary) override;
+  void give_up(NodeId primary, VolumeId volume) override;
 
  private:
+  struct Way {
+    wire::PeerClient::Scope calls;
+    std::weak_ptr<wire::PeerClient> last;  // the connection that the last call used
+  };
   const NodeId self_;
   wire::PeerPool& peers_;
   ShareService& here_;
-  absl::flat_hash_map<NodeId, std::weak_ptr<wire::PeerClient>> last_;  // used connections
+  std::map<std::pair<NodeId, VolumeId>, Way> ways_;
 };
 
 }  // namespace cleat::engine

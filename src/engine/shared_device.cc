@@ -49,7 +49,7 @@ void SharedDevice::resent() {
 void SharedDevice::close() {
   stopping_ = true;
   changed_.notify_all();
-  if (session_ && inside_ > 0) context_.link.give_up(session_->primary);
+  if (session_ && inside_ > 0) context_.link.give_up(session_->primary, volume_);
 }
 
 io::Task<void> SharedDevice::stop() {
@@ -308,7 +308,8 @@ io::Task<bool> SharedDevice::tell(Session session, std::vector<uint64_t> numbers
   wire::Header request = in_session(header(wire::Type::kShareConfirm, {}), session);
   auto reply =
       co_await context_.link.call(session.primary, request, payload, {}, kPrimarySilenceMax);
-  if (!reply && reply.error().code == Code::kTimedOut) context_.link.give_up(session.primary);
+  if (!reply && reply.error().code == Code::kTimedOut)
+    context_.link.give_up(session.primary, volume_);
   Result<void> outcome;
   Said said = understand(session, reply, outcome);
   // Whatever was not heard is named, or left out, by the next join.

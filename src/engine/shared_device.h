@@ -57,6 +57,8 @@ class SharedDevice final : public BlockDevice {
   io::Task<Result<void>> refresh_size();
   // Set when this node was expelled, or the volume is gone: everything fails, for good.
   const std::optional<Error>& ended() const { return ended_; }
+  // After close(): everything fails.
+  bool closed() const { return stopping_; }
   const char* problem() const { return problem_; }
 
   io::Task<Result<void>> read(BlockRange range, MutableBuffer into) override;

@@ -45,7 +45,7 @@ class TestLink final : public ShareLink {
     refusal.error = answer.error().code;
     co_return refusal;
   }
-  void give_up(NodeId) override {}
+  void give_up(NodeId, VolumeId) override {}
 
  private:
   sim::SimulatedLoop& loop_;

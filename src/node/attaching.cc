@@ -102,16 +102,16 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::attach_in_turn(Entry& en
   co_return made;
 }
 
-// What can't go on: a fenced volume with its device, and the device of an expelled sharer. That of
-// a shared volume goes on with the next primary.
+// What can't go on: a fenced volume with its device, and the device of a sharer that was expelled
+// or closed. That of a shared volume goes on with the next primary.
 io::Task<Outcome<>> Attachments::end_over(Entry& entry) {
   const bool is_fenced = entry.volume && entry.volume->volume().ended();
-  const bool is_expelled = entry.sharer && entry.sharer->ended();
-  if (is_expelled || (is_fenced && !entry.sharer)) {
+  const bool is_dead = entry.sharer && (entry.sharer->ended() || entry.sharer->closed());
+  if (is_dead || (is_fenced && !entry.sharer)) {
     auto gone = co_await withdraw(entry, true);
     if (!gone) co_return gone;
   }
-  if (is_expelled) {
+  if (is_dead) {
     co_await entry.sharer->stop();
     entry.sharer.reset();
   }
@@ -133,6 +133,7 @@ io::Task<Outcome<>> Attachments::open_for(Entry& entry, const Attaching& how) {
 
 io::Task<Outcome<control::AttachedVolume>> Attachments::make_device(Entry& entry,
                                                                     const Attaching& how) {
+  if (closing_) co_return failure(Code::kClosed, "cleatd is stopping");
   if (how.options.shared) {
     auto joined = co_await become_sharer(entry, how.begin);
     if (!joined) co_return tl::unexpected(joined.error());
@@ -215,7 +216,8 @@ io::Task<Outcome<>> Attachments::expel(VolumeId volume, NodeId node) {
 io::Task<void> Attachments::retire_fenced() {
   for (VolumeId id : open_volumes()) {
     Entry& known = *entries_.at(id);
-    if (!known.sharer || known.taken || !known.volume->volume().ended()) continue;
+    const bool is_open = known.volume != nullptr;  // still
+    if (!is_open || !known.sharer || known.taken || !known.volume->volume().ended()) continue;
     Turn turn = co_await enter(id);
     std::unique_ptr<OpenVolume> fenced = std::move(turn.entry().volume);
     if (!fenced) continue;

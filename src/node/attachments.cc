@@ -12,6 +12,8 @@ using control::Outcome;
 namespace {
 
 constexpr Duration kHealMax = std::chrono::hours(24);
+constexpr Duration kAnswersMax =
+    std::chrono::seconds(1);  // to what is under way at an orderly stop
 
 }  // namespace
 
@@ -72,6 +74,10 @@ io::Task<Outcome<>> Attachments::open(Entry& entry, engine::AttachRequest reques
   auto volume = co_await engine::Volume::attach(context_, entry.id, request);
   if (!volume) {
     co_return failure_from(volume.error(), fmt::format("cannot attach volume {}", entry.id.value));
+  }
+  if (closing_) {
+    co_await (*volume)->stop();
+    co_return failure(Code::kClosed, "cleatd is stopping");
   }
   entry.volume = std::make_unique<OpenVolume>(*std::move(volume), context_.executor, shares_);
   co_return Outcome<>{};
@@ -145,6 +151,7 @@ io::Task<void> Attachments::drop_lost_devices() {
     LOG_ERROR("volume {}: its device {} is gone", id.value, known.device->device);
     auto gone = co_await withdraw(known, true);
     if (!gone) LOG_WARN("{}", gone.error().message);
+    if (gone) co_await leave_share(known);
   }
 }
 
@@ -189,6 +196,17 @@ std::vector<VolumeId> Attachments::in_use() const {
   return used;
 }
 
+std::vector<VolumeId> Attachments::known() const {
+  std::vector<VolumeId> all;
+  for (const auto& [id, entry] : entries_) all.push_back(id);
+  return all;
+}
+
+io::Task<void> Attachments::stop_volume(VolumeId volume) {
+  Turn turn = co_await enter(volume);
+  if (turn.entry().volume) co_await turn.entry().volume->stop();
+}
+
 io::Task<void> Attachments::close() {
   closing_ = true;
   for (VolumeId id : in_use()) {
@@ -213,11 +231,16 @@ io::Task<void> Attachments::close() {
     if (entry.sharer) entry.sharer->close();
     if (entry.volume) entry.volume->end_sharing();
   }
+  const TimePoint patient_until = context_.executor.now() + kAnswersMax;
+  while (leaving.running() > 0 && context_.executor.now() < patient_until) {
+    co_await context_.executor.sleep(10ms);
+  }
+  // What waits for a replica or for etcd still is left to the next process too: the other devices
+  // wait for that.
+  for (VolumeId id : known()) leaving.spawn(stop_volume(id));
   co_await leaving.close();
-  for (VolumeId id : in_use()) {
-    Turn turn = co_await enter(id);
-    Entry& entry = turn.entry();
-    if (entry.volume) co_await entry.volume->stop();
+  for (VolumeId id : known()) {
+    Entry& entry = *entries_.at(id);
     entry.volume.reset();
     if (entry.sharer) co_await entry.sharer->stop();
     entry.sharer.reset();

@@ -87,6 +87,8 @@ class Attachments {
   io::Task<void> leave_share(Entry& entry);
   io::Task<control::Outcome<>> end_over(Entry& entry);
   std::vector<VolumeId> in_use() const;
+  std::vector<VolumeId> known() const;
+  io::Task<void> stop_volume(VolumeId volume);
   io::Task<control::Outcome<>> withdraw(Entry& entry, bool force);
   io::Task<void> heal_and_shut(VolumeId volume);
   DeviceServer& server(control::Frontend frontend);

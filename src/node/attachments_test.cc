@@ -26,6 +26,7 @@ class FakeServer final : public DeviceServer {
   io::Task<Outcome<bool>> holds(VolumeId) override { co_return held; }
   io::Task<Outcome<>> withdraw(VolumeId volume, bool force) override {
     held = false;
+    if (refuses && !force) co_return control::failure(Code::kBusy, "in use");
     bytes_seen = served.contains(volume) ? served[volume]->size_bytes() : 0;
     ++(force ? forced : gentle);
     served.erase(volume);
@@ -33,26 +34,37 @@ class FakeServer final : public DeviceServer {
   }
   bool serves(VolumeId volume) const override { return served.contains(volume) && !broken; }
   io::Task<Outcome<>> resized(VolumeId) override { co_return Outcome<>{}; }
+  // As the real one: not before what it has begun is answered.
   io::Task<void> leave() override {
+    while (under_way != nullptr && !under_way->has_value()) co_await loop->sleep(10ms);
     served.clear();
-    co_return;
   }
+  std::optional<Result<void>>* under_way = nullptr;
+  sim::SimulatedLoop* loop = nullptr;
 
   bool held = false;  // a device of an earlier process waits
   int resumed = 0;
   bool broken = false;
+  bool refuses = false;  // a withdrawal without force
   int forced = 0;
   int gentle = 0;
   uint64_t bytes_seen = 0;  // of the device, when it was withdrawn
   std::map<VolumeId, engine::BlockDevice*> served;
 };
 
-struct NoLink final : engine::ShareLink {
-  io::Task<Result<wire::Header>> call(NodeId, const wire::Header&, ConstBuffer, MutableBuffer,
-                                      Duration) override {
-    co_return fail(Code::kUnreachable, "no shared volume in this test");
+// To the primary, which is this node.
+struct LocalLink final : engine::ShareLink {
+  explicit LocalLink(engine::ShareService& service) : shares(service) {}
+  io::Task<Result<wire::Header>> call(NodeId, const wire::Header& request, ConstBuffer payload,
+                                      MutableBuffer into, Duration) override {
+    auto answer = co_await shares.call(NodeId(1), request, payload, into);
+    if (answer) co_return answer;
+    wire::Header refusal = request;
+    refusal.error = answer.error().code;
+    co_return refusal;
   }
-  void give_up(NodeId) override {}
+  void give_up(NodeId, VolumeId) override {}
+  engine::ShareService& shares;
 };
 
 struct NoReplicas final : wire::RequestHandler {
@@ -67,11 +79,12 @@ class AttachmentsTest : public engine::VolumeTest {
  protected:
   AttachmentsTest() {
     for (engine::FakeReplica& replica : replicas) replica.fence.size_blocks = 4096;
+    fuse.loop = nbd.loop = &loop;
   }
   ~AttachmentsTest() override { loop.wait(attachments.close()); }
 
-  void attach_device() {
-    auto attached = loop.wait(attachments.attach(kVolume, {}));
+  void attach_device(control::AttachOptions options = {}) {
+    auto attached = loop.wait(attachments.attach(kVolume, std::move(options)));
     ASSERT_TRUE(attached) << attached.error().message;
     ASSERT_NE(attachments.device(kVolume), nullptr);
   }
@@ -87,7 +100,7 @@ class AttachmentsTest : public engine::VolumeTest {
 
   NoReplicas no_replicas;
   engine::ShareService shares{buffers, no_replicas};
-  NoLink link;
+  LocalLink link{shares};
   FakeServer fuse;
   FakeServer nbd;
   Attachments attachments{make_context(), link, shares, fuse, nbd};
@@ -104,6 +117,40 @@ TEST_F(AttachmentsTest, ADeviceThatEndedByItselfIsTakenDown) {
   fuse.broken = false;
   attach_device();
   EXPECT_TRUE(fuse.served.contains(kVolume));
+}
+
+// The sharer was closed with its device: the next device needs a new one.
+TEST_F(AttachmentsTest, ASharedDeviceThatEndedByItselfIsMadeAnew) {
+  control::AttachOptions options;
+  options.shared = true;
+  attach_device(options);
+  fuse.broken = true;
+  loop.wait(attachments.drop_lost_devices());
+  fuse.broken = false;
+  attach_device(options);
+  auto written = loop.wait(
+      fuse.served.at(kVolume)->write(BlockRange{5, 1}, block.span(), engine::WriteFlags::kNone));
+  EXPECT_TRUE(written) << to_string(written.error());
+}
+
+// An upgrade must not wait for a replica that is away, nor fail what waits for it.
+TEST_F(AttachmentsTest, AnOrderlyStopLeavesWhatStallsToTheNextProcess) {
+  attach_device();
+  replicas[1].silent = true;
+  std::optional<Result<void>> outcome;
+  fuse.under_way = &outcome;
+  auto write = [](engine::BlockDevice& device, ConstBuffer data,
+                  std::optional<Result<void>>& into) -> io::Task<void> {
+    into = co_await device.write(BlockRange{5, 1}, data, engine::WriteFlags::kNone);
+  };
+  loop.spawn(write(*fuse.served.at(kVolume), block.span(), outcome));
+  loop.run_until(loop.now() + 100ms);
+  fuse.refuses = true;
+  const TimePoint begin = loop.now();
+  loop.wait(attachments.close());
+  EXPECT_LT(loop.now() - begin, 2s);
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->error().code, Code::kClosed) << "an error that is left to the successor";
 }
 
 TEST_F(AttachmentsTest, ADeviceOfAnEarlierProcessGoesOn) {

@@ -11,6 +11,12 @@ namespace {
 
 constexpr Duration kResumeInterval = 500ms;
 
+// Of a device that waits: the volume is deleted, was taken by another node, or this kernel can't
+// send its requests again. All else may pass: etcd that is full or slow, a connection that breaks.
+bool is_final(Code code) {
+  return code == Code::kNotFound || code == Code::kStaleEpoch || code == Code::kUnsupported;
+}
+
 uint64_t system_random() {
   uint64_t value = 0;
   CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&value), sizeof value) == 1,
@@ -171,10 +177,7 @@ io::Task<void> DataPlane::resume(FuseDevices::Held device) {
       LOG_WARN("volume {} ({}): {}", device.volume.value, device.name, problem);
     }
     if (!fuse_.is_held(device.volume)) co_return;
-    const Code code = resumed.error().code;
-    const bool may_return =
-        code == Code::kUnreachable || code == Code::kTimedOut || code == Code::kConflict;
-    if (!may_return || thread_.loop().now() >= give_up_at) break;
+    if (is_final(resumed.error().code) || thread_.loop().now() >= give_up_at) break;
     co_await thread_.loop().sleep(kResumeInterval);
     if (closing_ || !fuse_.is_held(device.volume)) co_return;
   }

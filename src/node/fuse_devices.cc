@@ -38,6 +38,7 @@ io::Task<void> FuseDevices::forget_keeper() {
 // take that for nothing.
 io::Task<Outcome<>> FuseDevices::reach_keeper() {
   while (is_reaching_) co_await reached_.wait();
+  if (has_left_) co_return failure(Code::kClosed, "cleatd is stopping");
   if (keeper_ && !keeper_->is_lost()) co_return Outcome<>{};
   if (keeper_ && users_ > 1) {
     co_return failure(Code::kUnreachable, "cleat-keeper has just ended: try again");
@@ -140,9 +141,9 @@ io::Task<Outcome<>> FuseDevices::withdraw(VolumeId volume, bool force) {
   auto ended = co_await devices_->detach(volume, force);
   if (!ended) {
     if (ended.error().code == Code::kBusy) {
-      co_return failure(
-          Code::kBusy,
-          "the device is mounted or open: unmount it first, or use --force to fail its I/O");
+      co_return failure(Code::kBusy, "the device {}, or use --force to fail its I/O",
+                        name.empty() ? "is mounted or open: unmount it first"
+                                     : "is not served again yet: wait for that");
     }
     co_return keeper_failure(ended.error(),
                              fmt::format("cannot take down the device of {}", volume.value));
@@ -168,6 +169,7 @@ io::Task<Outcome<>> FuseDevices::resized(VolumeId volume) {
 }
 
 io::Task<void> FuseDevices::leave() {
+  has_left_ = true;
   while (is_reaching_) co_await reached_.wait();
   co_await drop_keeper();
 }

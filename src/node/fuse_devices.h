@@ -77,6 +77,7 @@ class FuseDevices final : public DeviceServer {
   absl::flat_hash_map<VolumeId, std::unique_ptr<Served>> served_;
   uint32_t users_ = 0;
   bool is_reaching_ = false;
+  bool has_left_ = false;
   io::WaitQueue reached_;
 };
 

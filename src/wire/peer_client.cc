@@ -33,6 +33,11 @@ struct PeerClient::Call {
   bool direct = false;       // into is used
   bool receiving = false;    // the reader writes to `into` right now
   bool answered = false;
+  bool given_up = false;
+  Scope* scope = nullptr;  // while it is under way
+  PeerClient* client = nullptr;
+  Call* before = nullptr;  // in the scope
+  Call* after = nullptr;
   Result<Header> result = fail(Code::kTimedOut, "call to a peer");
   io::Timer timer;
 };
@@ -88,6 +93,11 @@ io::Task<void> PeerClient::send_requests() {
   if (!sent) end(sent.error(), Code::kUnreachable);
 }
 
+void PeerClient::end_if_silent(Duration silence) {
+  if (in_flight_ == 0 || executor_.now() - quiet_since_ < silence) return;
+  end(Error{Code::kTimedOut, 0, "nothing came from the peer"}, Code::kUnreachable);
+}
+
 void PeerClient::shutdown() { end(Error{Code::kClosed, 0, "connection shut down"}, Code::kClosed); }
 
 // Every call ends now; those whose memory a send or receive still refers to return when that has
@@ -112,8 +122,10 @@ void PeerClient::end(Error why, Code calls_get) {
 
 // --- calls
 
-io::Task<Result<Message>> PeerClient::call(Header request, ConstBuffer payload, Duration timeout) {
+io::Task<Result<Message>> PeerClient::call(Header request, ConstBuffer payload, Duration timeout,
+                                           Scope* scope) {
   Call call;
+  call.scope = scope;
   if (!payload.empty()) call.frame.payload = std::span<const ConstBuffer>(&payload, 1);
   auto exchanging = exchange(call, request, timeout);
   Result<Header> reply = co_await std::move(exchanging);
@@ -132,9 +144,10 @@ io::Task<Result<Message>> PeerClient::call_parts(Header request,
   co_return Message(session_.peer, *reply, std::move(call.payload));
 }
 
-io::Task<Result<Header>> PeerClient::call_into(Header request, MutableBuffer into,
-                                               Duration timeout) {
+io::Task<Result<Header>> PeerClient::call_into(Header request, MutableBuffer into, Duration timeout,
+                                               Scope* scope) {
   Call call;
+  call.scope = scope;
   call.into = into;
   call.direct = true;
   auto exchanging = exchange(call, request, timeout);
@@ -158,12 +171,14 @@ io::Task<Result<Header>> PeerClient::exchange(Call& call, Header request, Durati
 
   call.timer.at = executor_.now() + timeout;
   co_await AnswerAwaiter{*this, call};
+  if (!call.answered && call.given_up && refers_to(call)) {
+    call.timer.at = executor_.now() + kHalfFramePatience;
+    co_await AnswerAwaiter{*this, call};
+  }
   if (!call.answered) {
     retire(call);
     // Only the end of the connection takes memory back from a send or receive under way.
-    bool referred = !sender_.withdraw(call.frame) &&
-                    (call.frame.state == OutFrame::State::kSending || call.receiving);
-    if (referred) {
+    if (!sender_.withdraw(call.frame) && refers_to(call)) {
       end(Error{Code::kTimedOut, 0, "a call timed out in the middle of its frame"},
           Code::kUnreachable);
     }
@@ -187,12 +202,26 @@ Result<void> PeerClient::enlist(Call& call) {
     slots_.emplace_back();
   }
   slots_[slot].call = &call;
-  ++in_flight_;
+  if (in_flight_++ == 0) quiet_since_ = executor_.now();
   call.request.request_id = (++calls_begun_ << kSlotBits) | slot;
+  call.client = this;
+  if (call.scope != nullptr) {
+    call.after = call.scope->first_;
+    if (call.after != nullptr) call.after->before = &call;
+    call.scope->first_ = &call;
+  }
   return {};
 }
 
+void PeerClient::leave_scope(Call& call) {
+  if (call.scope == nullptr) return;
+  (call.before == nullptr ? call.scope->first_ : call.before->after) = call.after;
+  if (call.after != nullptr) call.after->before = call.before;
+  call.scope = nullptr;
+}
+
 void PeerClient::retire(Call& call) {
+  leave_scope(call);
   auto slot = static_cast<uint32_t>(call.request.request_id & kSlotMask);
   slots_[slot].call = nullptr;
   slots_[slot].next_free = first_free_;
@@ -218,9 +247,30 @@ void PeerClient::complete(Call& call, Result<Header> result) {
   executor_.post(call.timer.waiter);
 }
 
+bool PeerClient::refers_to(const Call& call) {
+  return call.frame.state == OutFrame::State::kSending || call.receiving;
+}
+
+PeerClient::Scope::~Scope() { CHECK(empty(), "a scope outlives its calls"); }
+
+void PeerClient::Scope::give_up() {
+  while (first_ != nullptr) first_->client->give_up(*first_);
+}
+
+// As if its time were over.
+void PeerClient::give_up(Call& call) {
+  leave_scope(call);
+  call.given_up = true;
+  call.result = fail(Code::kUnreachable, "the call was given up");
+  if (!call.timer.armed) return;
+  executor_.cancel(call.timer);
+  executor_.post(call.timer.waiter);
+}
+
 // --- replies
 
 io::Task<Result<void>> PeerClient::take_reply(Header header) {
+  quiet_since_ = executor_.now();
   if (!header.is_reply()) co_return fail(Code::kCorrupt, "request where a reply was due");
   Call* call = find(header.request_id);
   if (call == nullptr) {

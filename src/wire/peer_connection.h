@@ -33,7 +33,27 @@ inline constexpr uint32_t kConnectionsMax = 256;               // of one PeerSer
 //
 // Lifetime: run() once, and it must have returned, with all calls, before the client dies.
 class PeerClient {
+  struct Call;
+
  public:
+  // The calls that one of the connection's users has under way: it may give up its own and leaves
+  // the others' alone.
+  class Scope {
+   public:
+    Scope() = default;
+    Scope(const Scope&) = delete;
+    ~Scope();
+    // Ends them with kUnreachable. One whose frame is half sent or half received goes on for up to
+    // kHalfFramePatience; then the connection ends with it.
+    void give_up();
+    bool empty() const { return first_ == nullptr; }
+
+   private:
+    friend class PeerClient;
+    Call* first_ = nullptr;
+  };
+  static constexpr Duration kHalfFramePatience = 2s;
+
   PeerClient(io::Executor& executor, io::BufferPool& buffers, std::unique_ptr<io::Stream> stream,
              Session session);
   PeerClient(const PeerClient&) = delete;
@@ -43,6 +63,9 @@ class PeerClient {
   io::Task<void> run();
   // Ends the connection and, with kClosed, every call. Any number of times.
   void shutdown();
+  // Ends the connection, and with kUnreachable every call, when calls have waited this long and
+  // nothing at all has come.
+  void end_if_silent(Duration silence);
   bool is_open() const { return open_; }
   const Session& session() const { return session_; }
   size_t calls_in_flight() const { return in_flight_; }
@@ -53,18 +76,19 @@ class PeerClient {
   // outcome. kUnreachable when the connection is or gets lost: every call ends at once. kTimedOut:
   // the peer may or may not have done it; the connection goes on unless the request was half sent
   // or the reply half received. kLimit: kCallsInFlightMax. kClosed after shutdown().
-  // kInvalidArgument: too large a payload.
-  io::Task<Result<Message>> call(Header request, ConstBuffer payload, Duration timeout);
+  // kInvalidArgument: too large a payload. `scope`, if any, outlives the call.
+  io::Task<Result<Message>> call(Header request, ConstBuffer payload, Duration timeout,
+                                 Scope* scope = nullptr);
   // The payload in parts, at most kPayloadPartsMax; the array of parts stays alive too.
   io::Task<Result<Message>> call_parts(Header request, std::span<const ConstBuffer> payload,
                                        Duration timeout);
   // The reply's payload is received straight into `into`. A reply that is ok has exactly that many
   // bytes (else kCorrupt, and the connection ends); when the reply has an error, `into` is
   // untouched.
-  io::Task<Result<Header>> call_into(Header request, MutableBuffer into, Duration timeout);
+  io::Task<Result<Header>> call_into(Header request, MutableBuffer into, Duration timeout,
+                                     Scope* scope = nullptr);
 
  private:
-  struct Call;
   struct AnswerAwaiter;
   struct Slot {
     Call* call = nullptr;
@@ -74,6 +98,9 @@ class PeerClient {
   io::Task<Result<Header>> exchange(Call& call, Header request, Duration timeout);
   Result<void> enlist(Call& call);
   void retire(Call& call);
+  void give_up(Call& call);
+  static void leave_scope(Call& call);
+  static bool refers_to(const Call& call);
   Call* find(uint64_t request_id);
   void complete(Call& call, Result<Header> result);
   io::Task<void> send_requests();
@@ -94,6 +121,7 @@ class PeerClient {
   uint64_t calls_begun_ = 0;
   size_t in_flight_ = 0;
   uint64_t stray_replies_ = 0;
+  TimePoint quiet_since_;  // the last reply, or the first call after a time without any
   bool open_ = true;
   bool running_ = false;
   Error ended_with_{Code::kClosed};

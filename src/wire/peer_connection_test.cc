@@ -53,13 +53,15 @@ class ConnectionTest : public ::testing::Test {
     }
     bool ok() const { return reply && *reply; }
   };
-  Outcome& begin(Header head, ConstBuffer payload = {}, Duration timeout = 10s) {
+  Outcome& begin(Header head, ConstBuffer payload = {}, Duration timeout = 10s,
+                 PeerClient::Scope* scope = nullptr) {
     outcomes.push_back(std::make_unique<Outcome>());
-    group.spawn(keep(head, payload, timeout, *outcomes.back()));
+    group.spawn(keep(head, payload, timeout, scope, *outcomes.back()));
     return *outcomes.back();
   }
-  io::Task<void> keep(Header head, ConstBuffer payload, Duration timeout, Outcome& into) {
-    auto calling = client->call(head, payload, timeout);
+  io::Task<void> keep(Header head, ConstBuffer payload, Duration timeout, PeerClient::Scope* scope,
+                      Outcome& into) {
+    auto calling = client->call(head, payload, timeout, scope);
     Result<Message> reply = co_await std::move(calling);
     into.at = loop.now();
     into.reply.emplace(std::move(reply));
@@ -203,6 +205,79 @@ TEST_F(ConnectionTest, ATimedOutCallLeavesTheConnectionAlone) {
   EXPECT_EQ(client->stray_replies(), 1u);
   EXPECT_TRUE(client->is_open());
   EXPECT_TRUE(call(request(Type::kFlush)));
+}
+
+// Volumes share the connection to a node: one that ends must not end the calls of the others.
+TEST_F(ConnectionTest, AScopeGivesUpItsOwnCallsAlone) {
+  PeerClient::Scope one;
+  PeerClient::Scope another;
+  TimePoint begun = loop.now();
+  auto& mine = begin(request(Type::kFlush, {}, 50'000), {}, 10s, &one);
+  auto& mine_too = begin(request(Type::kFlush, {}, 50'000), {}, 10s, &one);
+  auto& theirs = begin(request(Type::kFlush, {}, 50'000), {}, 10s, &another);
+  auto& nobodys = begin(request(Type::kFlush, {}, 50'000));
+  loop.run_for(10ms);
+  one.give_up();
+  EXPECT_TRUE(one.empty());
+  loop.run_for(1ms);
+  EXPECT_EQ(mine.code(), Code::kUnreachable);
+  EXPECT_EQ(mine_too.code(), Code::kUnreachable);
+  EXPECT_LT(mine.at - begun, 20ms);
+  loop.run_for(100ms);
+  EXPECT_TRUE(theirs.ok());
+  EXPECT_TRUE(nobodys.ok());
+  EXPECT_TRUE(another.empty());
+  EXPECT_TRUE(client->is_open());
+  EXPECT_TRUE(call(request(Type::kFlush)));
+}
+
+TEST_F(ConnectionTest, AHalfSentCallThatIsGivenUpGetsTimeToGoOut) {
+  client_stream->out().window = 1000;
+  server_stream->in().held = true;
+  auto data = data_of({1, 4});
+  PeerClient::Scope scope;
+  auto& half = begin(request(Type::kWrite, {1, 4}), data, 10s, &scope);
+  auto& other = begin(request(Type::kFlush));
+  loop.run_for(1ms);
+  scope.give_up();
+  loop.run_for(100ms);
+  EXPECT_FALSE(half.reply) << "its memory is still being sent";
+  client_stream->out().window = testing::MemoryPipe::kRingBytes;
+  server_stream->in().held = false;
+  client_stream->out().changed.notify_all();
+  loop.run_for(1s);
+  EXPECT_TRUE(half.reply);
+  EXPECT_TRUE(other.ok());
+  EXPECT_TRUE(client->is_open());
+}
+
+TEST_F(ConnectionTest, AHalfSentCallThatIsGivenUpEndsTheConnectionInTheEnd) {
+  client_stream->out().window = 1000;
+  server_stream->in().held = true;
+  {
+    auto data = data_of({1, 4});
+    PeerClient::Scope scope;
+    auto& half = begin(request(Type::kWrite, {1, 4}), data, 60s, &scope);
+    loop.run_for(1ms);
+    scope.give_up();
+    loop.run_for(PeerClient::kHalfFramePatience + 10ms);
+    EXPECT_EQ(half.code(), Code::kUnreachable);
+  }
+  EXPECT_FALSE(client->is_open());
+}
+
+TEST_F(ConnectionTest, ASilentConnectionEnds) {
+  client->end_if_silent(1ms);
+  EXPECT_TRUE(client->is_open()) << "nobody waits for anything";
+  auto& waiting = begin(request(Type::kFlush, {}, 50'000), {}, 10s);
+  server_stream->out().held = true;
+  loop.run_for(1s);
+  client->end_if_silent(2s);
+  EXPECT_TRUE(client->is_open());
+  client->end_if_silent(1s);
+  loop.run_for(1ms);
+  EXPECT_FALSE(client->is_open());
+  EXPECT_EQ(waiting.code(), Code::kUnreachable);
 }
 
 TEST_F(ConnectionTest, ACallThatTimesOutInTheQueueIsNeverSent) {

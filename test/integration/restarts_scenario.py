@@ -138,6 +138,30 @@ def come_back_too_late(cluster):
     say("a device that came back too late failed, and wrote nothing")
 
 
+def die_while_detaching(cluster):
+    """The keeper is asked to take a device down that is in use; cleatd dies before it refuses."""
+    first = cluster.nodes[0]
+    first.attach(VOLUME)
+    user = f"""
+        exec 3<>/dev/cleat/{VOLUME}
+        for ((i = 0; i < 80; i++)); do
+          dd if=/dev/zero of=/dev/cleat/{VOLUME} bs=4k count=1 seek=$i oflag=direct status=none
+          sleep 0.1
+        done
+    """
+    using = first.start_command(["bash", "-euc", user])
+    time.sleep(1)
+    detaching = first.start_command(["cleat", "host", "detach", VOLUME])
+    time.sleep(0.3)
+    first.signal("KILL", "cleatd")
+    if detaching.wait(timeout=60) == 0:
+        raise Failure("a device in use was detached")
+    if using.wait(timeout=60) != 0:
+        raise Failure("the user of a device saw an error")
+    first.detach(VOLUME)
+    say("the user of a device saw nothing of a refused detach and of the death of cleatd")
+
+
 def attach_by_force(node):
     return node.attempt("cleat", "host", "attach", VOLUME, "--force")[0] == 0
 
@@ -182,6 +206,7 @@ def run(cluster, options):
     export_again(cluster)
     attach_at_once(cluster)
     come_back_too_late(cluster)
+    die_while_detaching(cluster)
     first = cluster.nodes[0]
     cluster.wait_in_sync(VOLUME, 2)
     say(first.cleat("volume", "check", VOLUME, seconds=600).strip())

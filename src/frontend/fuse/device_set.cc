@@ -9,7 +9,7 @@ using io::Task;
 namespace {
 
 constexpr Duration kPredecessorPatience = 10s;
-constexpr Duration kGrowthRetry = 50ms;
+constexpr Duration kKeeperRetry = 50ms;
 
 }  // namespace
 
@@ -63,6 +63,13 @@ Task<Result<std::string>> DeviceSet::attach(VolumeId volume, std::string name,
   Served& served = *served_.at(volume);
   if (served.ended.is_set()) co_return fail(served.ending.error());
   Result<std::string> path = co_await keeper_.device_path(volume, held_bytes);
+  // A detach that the process before asked for is refused, or ends the connection.
+  TimePoint give_up = loop_.now() + kPredecessorPatience;
+  while (!path && !is_new && path.error().code == Code::kBusy && loop_.now() < give_up) {
+    co_await loop_.sleep(kKeeperRetry);
+    if (served.ended.is_set()) co_return fail(served.ending.error());
+    path = co_await keeper_.device_path(volume, held_bytes);
+  }
   // A growth that the process before asked of the keeper was done only now that somebody serves.
   if (!path && !is_new && path.error().code == Code::kAlreadyExists) {
     held_bytes = size_bytes;
@@ -81,7 +88,7 @@ Task<void> DeviceSet::tell_growth(VolumeId volume, uint64_t size_bytes) {
   TimePoint give_up = loop_.now() + kPredecessorPatience;
   Result<void> told = co_await keeper_.resize(volume, size_bytes);
   while (!told && told.error().code == Code::kBusy && loop_.now() < give_up) {
-    co_await loop_.sleep(kGrowthRetry);
+    co_await loop_.sleep(kKeeperRetry);
     told = co_await keeper_.resize(volume, size_bytes);
   }
   if (!told) {
@@ -111,6 +118,9 @@ Task<void> DeviceSet::run(VolumeId volume, Served& served, Takeover takeover) {
 }
 
 Task<Result<void>> DeviceSet::detach(VolumeId volume, bool is_forced) {
+  if (!is_forced && waiting_.contains(volume)) {
+    co_return fail(Code::kBusy, "nobody serves yet what its orderly end would write");
+  }
   CO_TRY(co_await keeper_.destroy(volume, is_forced));
   waiting_.erase(volume);
   auto found = served_.find(volume);

@@ -38,7 +38,7 @@ class DeviceSet {
   io::Task<Result<std::string>> attach(VolumeId volume, std::string name,
                                        frontend::AlignedDevice& device);
   // kBusy when it is mounted or open: it goes on being served then. Forced: its I/O fails with EIO.
-  // One that is waiting() ends only by force: nobody serves what an orderly end would write.
+  // kBusy, too, for one that is waiting(): nobody serves what an orderly end would write.
   io::Task<Result<void>> detach(VolumeId volume, bool is_forced);
   // Attached, and its connection has not ended by itself (unmounted, aborted, or broken).
   bool serves(VolumeId volume) const;

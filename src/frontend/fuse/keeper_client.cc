@@ -183,7 +183,12 @@ Task<Result<std::string>> KeeperClient::device_path(VolumeId volume, uint64_t si
   Request request = request_of(RequestType::kCreate, volume);
   request.size_bytes = size_bytes;
   Call call(loop_);
+  call.ends_at_connection = true;
   CO_TRY(co_await this->call(call, request));
+  if (call.connection.valid()) {  // of a new one, since the keeper had none any more
+    CO_TRY(co_await destroy(volume, true));
+    co_return fail(Code::kNotFound, "the device is gone");
+  }
   co_return path_of(call.loop_index);
 }
 
