@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/task_group.h"
+
 namespace cleat::frontend {
 
 using engine::WriteFlags;
@@ -82,11 +84,11 @@ Task<Result<void>> AlignedDevice::fill_edges(ByteRange range, MutableBuffer cove
   co_return Result<void>{};
 }
 
-Task<Result<void>> AlignedDevice::zero(ByteRange range, WriteFlags flags) {
+Task<Result<void>> AlignedDevice::zero(ByteRange range, WriteFlags flags, Pieces pieces) {
   if (range.length == 0) co_return Result<void>{};
   Ticket ticket(*this, range.cover(), !range.is_aligned());
   if (must_wait(ticket)) co_await wait_for_turn(ticket);
-  if (range.is_aligned()) co_return co_await zero_blocks(range.cover(), flags);
+  if (range.is_aligned()) co_return co_await zero_blocks(range.cover(), flags, pieces);
 
   uint64_t head_end = std::min(range.end(), (range.offset / kBlockSize + 1) * kBlockSize);
   if (range.skip() != 0) {
@@ -95,19 +97,19 @@ Task<Result<void>> AlignedDevice::zero(ByteRange range, WriteFlags flags) {
     if (head_end == range.end()) co_return Result<void>{};
   }
   BlockRange inner = range.inner();
-  CO_TRY(co_await zero_blocks(inner, flags));
+  CO_TRY(co_await zero_blocks(inner, flags, pieces));
   uint64_t tail_length = range.end() % kBlockSize;
   if (tail_length == 0) co_return Result<void>{};
   ByteRange tail{range.end() - tail_length, tail_length};
   co_return co_await zero_edge(tail, flags);
 }
 
-Task<Result<void>> AlignedDevice::discard(ByteRange range, WriteFlags flags) {
+Task<Result<void>> AlignedDevice::discard(ByteRange range, WriteFlags flags, Pieces pieces) {
   BlockRange inner = range.inner();
   if (inner.count == 0) co_return Result<void>{};
   Ticket ticket(*this, inner, false);
   if (must_wait(ticket)) co_await wait_for_turn(ticket);
-  co_return co_await zero_blocks(inner, flags);
+  co_return co_await zero_blocks(inner, flags, pieces);
 }
 
 Task<Result<void>> AlignedDevice::zero_edge(ByteRange part, WriteFlags flags) {
@@ -117,14 +119,23 @@ Task<Result<void>> AlignedDevice::zero_edge(ByteRange part, WriteFlags flags) {
   co_return co_await device_.write(part.cover(), edge.span(), flags);
 }
 
-Task<Result<void>> AlignedDevice::zero_blocks(BlockRange blocks, WriteFlags flags) {
-  while (blocks.count > 0) {
+Task<Result<void>> AlignedDevice::zero_blocks(BlockRange blocks, WriteFlags flags, Pieces pieces) {
+  Result<void> result;
+  io::TaskGroup under_way;
+  while (blocks.count > 0 && result) {
     BlockRange piece{blocks.first, std::min(blocks.count, engine::kIoBlocksMax)};
-    CO_TRY(co_await device_.zero(piece, flags));
+    under_way.spawn(zero_piece(piece, flags, result));
+    if (pieces == Pieces::kInTurn) co_await under_way.close();
     blocks.first += piece.count;
     blocks.count -= piece.count;
   }
-  co_return Result<void>{};
+  co_await under_way.close();
+  co_return result;
+}
+
+Task<void> AlignedDevice::zero_piece(BlockRange piece, WriteFlags flags, Result<void>& result) {
+  Result<void> zeroed = co_await device_.zero(piece, flags);
+  if (result) result = zeroed;
 }
 
 }  // namespace cleat::frontend

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/block_device.h"
 #include "frontend/byte_range.h"
@@ -17,6 +18,12 @@
 #include "io/sync.h"
 
 namespace cleat::frontend {
+
+// How the pieces of a long zero or discard go to the device.
+enum class Pieces : uint8_t {
+  kInTurn,  // each after the one before has ended: a large discard does not flood the volume
+  kAtOnce,  // all before any is waited for: when the device must know the whole
+};
 
 class AlignedDevice {
  public:
@@ -32,10 +39,13 @@ class AlignedDevice {
   io::Task<Result<void>> read(ByteRange range, MutableBuffer cover);
   // The same; bytes of `cover` outside the range are overwritten with what the device holds there.
   io::Task<Result<void>> write(ByteRange range, MutableBuffer cover, engine::WriteFlags flags);
-  // Any length, none too: passed down in pieces.
-  io::Task<Result<void>> zero(ByteRange range, engine::WriteFlags flags);
+  // Any length, none too: passed down in pieces. Of several errors the first; after it no further
+  // piece begins, and those under way are waited for. Unaligned edges always go in turn.
+  io::Task<Result<void>> zero(ByteRange range, engine::WriteFlags flags,
+                              Pieces pieces = Pieces::kInTurn);
   // Zeroes only the whole blocks inside the range: for discards, which promise nothing about edges.
-  io::Task<Result<void>> discard(ByteRange range, engine::WriteFlags flags);
+  io::Task<Result<void>> discard(ByteRange range, engine::WriteFlags flags,
+                                 Pieces pieces = Pieces::kInTurn);
   io::Task<Result<void>> flush() { return device_.flush(); }
   void delivered(ByteRange range) {
     if (range.length > 0) device_.delivered(range.cover());
@@ -62,7 +72,8 @@ class AlignedDevice {
   io::Task<void> wait_for_turn(const Ticket& ticket);
   io::Task<Result<void>> fill_edges(ByteRange range, MutableBuffer cover);
   io::Task<Result<void>> zero_edge(ByteRange part, engine::WriteFlags flags);
-  io::Task<Result<void>> zero_blocks(BlockRange blocks, engine::WriteFlags flags);
+  io::Task<Result<void>> zero_blocks(BlockRange blocks, engine::WriteFlags flags, Pieces pieces);
+  io::Task<void> zero_piece(BlockRange piece, engine::WriteFlags flags, Result<void>& result);
 
   io::BufferPool& pool_;
   engine::BlockDevice& device_;

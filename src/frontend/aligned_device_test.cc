@@ -175,6 +175,66 @@ TEST_F(AlignedDeviceTest, LongZeroesComeInPieces) {
   EXPECT_EQ(large.counts().zeroes, 3u);
 }
 
+class PiecesTest : public AlignedDeviceTest {
+ protected:
+  static constexpr uint64_t kPieces = 3;
+
+  PiecesTest() { large_.set_latency(50us, 1); }
+
+  Task<void> zero_all(Pieces pieces) {
+    ByteRange all{0, large_.size_bytes()};
+    result_ = co_await large_device_.zero(all, WriteFlags::kNone, pieces);
+  }
+  Task<void> discard_all(Pieces pieces) {
+    ByteRange all{0, large_.size_bytes()};
+    result_ = co_await large_device_.discard(all, WriteFlags::kNone, pieces);
+  }
+  uint64_t passed_on() const { return large_.counts().zeroes; }
+
+  AlignedBuffer large_memory_{kPieces * engine::kIoBlocksMax * kBlockSize};
+  MemoryDevice large_{executor_, large_memory_.span()};
+  AlignedDevice large_device_{executor_, pool_, large_};
+  Result<void> result_;
+};
+
+TEST_F(PiecesTest, InTurnOnlyOneIsWithTheDevice) {
+  tasks_.spawn(zero_all(Pieces::kInTurn));
+  EXPECT_EQ(passed_on(), 1u);
+  tasks_.spawn(discard_all(Pieces::kInTurn));
+  EXPECT_EQ(passed_on(), 2u);
+  executor_.run();
+  EXPECT_TRUE(result_);
+  EXPECT_EQ(passed_on(), 2 * kPieces);
+}
+
+TEST_F(PiecesTest, AtOnceAllAreWithTheDeviceBeforeTheFirstEnds) {
+  tasks_.spawn(zero_all(Pieces::kAtOnce));
+  EXPECT_EQ(passed_on(), kPieces);
+  tasks_.spawn(discard_all(Pieces::kAtOnce));
+  EXPECT_EQ(passed_on(), 2 * kPieces);
+  executor_.run();
+  EXPECT_TRUE(result_);
+  EXPECT_EQ(passed_on(), 2 * kPieces);
+}
+
+TEST_F(PiecesTest, TheFirstErrorIsTheResultOnceAllHaveEnded) {
+  large_.set_judge([](MemoryDevice::Operation, BlockRange range) -> Result<void> {
+    if (range.first == 0) return {};
+    return fail(range.end() == kPieces * engine::kIoBlocksMax ? Code::kIoError : Code::kNoSpace);
+  });
+  for (Pieces pieces : {Pieces::kInTurn, Pieces::kAtOnce}) {
+    result_ = {};
+    uint64_t before = passed_on();
+    tasks_.spawn(zero_all(pieces));
+    EXPECT_EQ(tasks_.running(), 1u) << "the first piece has not ended";
+    EXPECT_TRUE(result_);
+    executor_.run();
+    ASSERT_FALSE(result_);
+    EXPECT_EQ(result_.error().code, Code::kNoSpace);
+    EXPECT_EQ(passed_on(), before + 2) << "no piece begins after an error";
+  }
+}
+
 TEST_F(AlignedDeviceTest, AFailedReadOfAnEdgeFailsTheWriteAndChangesNothing) {
   memory_device_.set_judge([](MemoryDevice::Operation operation, BlockRange) -> Result<void> {
     if (operation == MemoryDevice::Operation::kRead) return fail(Code::kIoError, "planted");

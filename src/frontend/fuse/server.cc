@@ -13,6 +13,7 @@ namespace cleat::fuse {
 
 using engine::WriteFlags;
 using frontend::ByteRange;
+using frontend::Pieces;
 using io::PooledBuffer;
 using io::Task;
 
@@ -215,8 +216,10 @@ Task<void> Server::serve_fallocate(Request request, FallocateRequest fallocate) 
     co_await finish(request, fail(Code::kNoSpace));
     co_return;
   }
-  Task<Result<void>> operation = fallocate.is_discard ? device_.discard(range, WriteFlags::kNone)
-                                                      : device_.zero(range, WriteFlags::kNone);
+  const Pieces pieces = is_taking_over_ ? Pieces::kAtOnce : Pieces::kInTurn;
+  Task<Result<void>> operation = fallocate.is_discard
+                                     ? device_.discard(range, WriteFlags::kNone, pieces)
+                                     : device_.zero(range, WriteFlags::kNone, pieces);
   Result<void> result = co_await std::move(operation);
   co_await finish_change(request, range, result);
 }

@@ -67,8 +67,8 @@ class Server {
 
   Result<void> never_wait();
   Result<void> ask_for_resend();
-  // All of it, whatever the limits of what is served at once: what the volume does with it may
-  // depend on that it knows the whole.
+  // All of it, whatever the limits of what is served at once, and a long discard in all its pieces:
+  // what the volume does with it may depend on that it knows the whole.
   Result<void> take_resent();
   io::Task<void> read_requests(size_t index);
   bool may_read() const {

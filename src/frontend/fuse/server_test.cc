@@ -13,7 +13,7 @@
 namespace cleat::fuse {
 namespace {
 
-constexpr size_t kDeviceBytes = 8 << 20;
+constexpr size_t kDeviceBytes = 16 << 20;
 
 struct Received {
   int error = 0;
@@ -263,6 +263,27 @@ TEST_F(ServerTest, ATakeoverPassesOnAllThatIsResentBeforeItWaits) {
   io::TaskGroup group;
   group.spawn(run(Takeover::kYes));
   EXPECT_EQ(memory_device_.counts().writes, kWrites);
+  group.spawn(stop_soon(*loop_, *server_));
+  io::run_to_end(*loop_, close(group));
+  EXPECT_TRUE(ending_);
+}
+
+// One that goes down in pieces too: the primary would give back the blocks of a piece that it was
+// not told of, and the piece then zero what another node wrote there meanwhile.
+TEST_F(ServerTest, ATakeoverPassesOnEveryPieceOfALongDiscardBeforeItWaits) {
+  constexpr uint64_t kPieces = kDeviceBytes / (engine::kIoBlocksMax * kBlockSize);
+  memory_device_.set_latency(5ms, 1);
+  fuse_fallocate_in in{};
+  in.length = kDeviceBytes;
+  in.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  ask(FUSE_FALLOCATE, 1 | kUniqueResend, in);
+  in.mode = FALLOC_FL_ZERO_RANGE;
+  ask(FUSE_FALLOCATE, 2 | kUniqueResend, in);
+  ask_write(3 | kUniqueResend, 0, pattern(4096, 1));
+  io::TaskGroup group;
+  group.spawn(run(Takeover::kYes));
+  EXPECT_EQ(memory_device_.counts().zeroes, 2 * kPieces);
+  EXPECT_EQ(memory_device_.counts().writes, 1u);
   group.spawn(stop_soon(*loop_, *server_));
   io::run_to_end(*loop_, close(group));
   EXPECT_TRUE(ending_);
