@@ -114,6 +114,7 @@ def come_back_too_late(cluster):
     """Another node had the volume meanwhile: what waits in the old device is never written."""
     first, second, _ = cluster.nodes
     first.attach(VOLUME)
+    first.run("mkfs.ext4", "-q", "-F", f"/dev/cleat/{VOLUME}")
     first.cleat("host", "mount", VOLUME, PATH)
     first.shell(f"echo old >{PATH}/file; sync {PATH}/file")
     first.shell("touch /run/stopping")  # cleatd is not started again
@@ -205,8 +206,8 @@ def run(cluster, options):
     lose_the_connection(cluster)
     export_again(cluster)
     attach_at_once(cluster)
-    come_back_too_late(cluster)
     die_while_detaching(cluster)
+    come_back_too_late(cluster)
     first = cluster.nodes[0]
     cluster.wait_in_sync(VOLUME, 2)
     say(first.cleat("volume", "check", VOLUME, seconds=600).strip())
