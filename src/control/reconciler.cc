@@ -139,7 +139,7 @@ bool Reconciler::replace_lost(const ClusterView& view) {
     if (waited < context_.limits.lost_device_after) continue;
     LOG_WARN("volume {}: {} has no device of it any more, and is replaced as primary",
              volume.spec.name(), view.topology.name(primary));
-    auto done = shared_.promote(id, view.topology, primary);
+    auto done = shared_.promote(id, false, primary);
     if (!done) LOG_INFO("volume {}: {}", volume.spec.name(), done.error().message);
     acted = true;
   }

@@ -74,7 +74,7 @@ Outcome<meta::Attachment> SharedAttachments::attach(const VolumeView& volume,
     OUTCOME_ASSIGN(claim.take_over, may_take_over(context_, volume, topology, force));
   }
   OUTCOME_ASSIGN(meta::Attachment attached, make_primary(volume, std::move(claim)));
-  OUTCOME_TRY(expel_leavers(volume.id(), topology));
+  OUTCOME_TRY(expel_leavers(volume.id()));
   return attached;
 }
 

@@ -27,10 +27,11 @@ class SharedAttachments {
   Outcome<> detach_all(const VolumeView& volume, const Topology& topology, bool force);
 
   // Where no primary that is online serves the devices there are: one of them becomes it. Success
-  // when there is nothing to do, or nobody to do it. `lost`: nor does the one that is online.
-  Outcome<> promote(VolumeId volume, const Topology& topology, NodeId lost = {});
+  // when there is nothing to do, or nobody to do it. With `force` also in place of one that is only
+  // just offline. `lost`: nor does the one that is online.
+  Outcome<> promote(VolumeId volume, bool force, NodeId lost = {});
   // Who is leaving is expelled, and sharers of the record that no entry names.
-  Outcome<> expel_leavers(VolumeId volume, const Topology& topology);
+  Outcome<> expel_leavers(VolumeId volume);
   // The reconciler's part: all of this that was left half done or became due. True: a primary is
   // still lacking though a sharer is online.
   bool needs_care(const VolumeView& volume, const Topology& topology) const;

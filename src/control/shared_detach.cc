@@ -60,7 +60,7 @@ Outcome<> SharedAttachments::detach_once(const VolumeView& volume, const Topolog
   OUTCOME_TRY(handle->ports().attach.detach(volume.id(), force));
   if (found != nullptr) OUTCOME_TRY(forget_entry(volume, entry));
   if (!is_primary) return {};
-  auto promoted = promote(volume.id(), topology);  // else the reconciler does
+  auto promoted = promote(volume.id(), force);  // else the reconciler does
   if (!promoted) LOG_INFO("volume {}: {}", volume.spec.name(), promoted.error().message);
   return {};
 }
@@ -101,7 +101,7 @@ Outcome<> SharedAttachments::detach_offline(const VolumeView& volume, const Topo
                    name, topology.name(node));
   }
   if (!lacks_primary(volume, topology)) return expel_offline(volume, topology, node);
-  OUTCOME_TRY(promote(volume.id(), topology));
+  OUTCOME_TRY(promote(volume.id(), true));
   OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
   return expel_offline(now, topology, node);
 }

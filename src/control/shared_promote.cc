@@ -11,15 +11,17 @@
 namespace cleat::control {
 
 // Where the first choice refuses, the next one is asked. After a lost answer it may be primary all
-// the same: the next pass sees.
-Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology, NodeId lost) {
+// the same: the next pass sees. Each try takes many seconds, in which the primary may come back.
+Outcome<> SharedAttachments::promote(VolumeId volume, bool force, NodeId lost) {
   constexpr int kTries = 32;
   std::set<NodeId> tried;
   Outcome<> result;
   for (int i = 0; i < kTries; ++i) {
     OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume));
+    OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
     const bool replace = lost.value != 0 && now.attached() && now.record.primary == lost;
     if (!replace && !lacks_primary(now, topology)) return {};
+    if (!replace && !force && !is_primary_gone(now, topology)) return {};
     if (is_served(now, topology)) return replace ? Outcome<>{} : adopt(now);
     Claim claim;
     if (now.record.primary.value != 0) {
@@ -34,7 +36,7 @@ Outcome<> SharedAttachments::promote(VolumeId volume, const Topology& topology, 
     auto made = make_primary(now, claim);
     if (made) {
       LOG_WARN("volume {}: {} is primary now", now.spec.name(), topology.name(node));
-      return expel_leavers(volume, topology);
+      return expel_leavers(volume);
     }
     result = tl::unexpected(made.error());
     if (is_answer_lost(made.error())) return result;
@@ -57,8 +59,10 @@ Outcome<> SharedAttachments::adopt(const VolumeView& volume) {
   return record_device(volume.id(), {entry, false, true});
 }
 
-Outcome<> SharedAttachments::expel_leavers(VolumeId volume, const Topology& topology) {
+// The nodes are read last: one that had just joined the cluster would seem decommissioned.
+Outcome<> SharedAttachments::expel_leavers(VolumeId volume) {
   OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume));
+  OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
   for (const auto& entry : now.spec.shared_attachments()) {
     const NodeId node{entry.node()};
     const bool gone = topology.find(node) == nullptr;  // decommissioned
@@ -144,10 +148,11 @@ bool SharedAttachments::is_primary_gone(const VolumeView& volume, const Topology
 Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topology& topology) {
   if (lacks_primary(volume, topology)) {
     if (!is_primary_gone(volume, topology)) return true;
-    auto done = promote(volume.id(), topology);
+    auto done = promote(volume.id(), false);
     if (!done) LOG_INFO("volume {} has no primary: {}", volume.spec.name(), done.error().message);
     OUTCOME_ASSIGN(VolumeView now, load_volume(context_, volume.id()));
-    return lacks_primary(now, topology);
+    OUTCOME_ASSIGN(Topology nodes, Topology::load(context_));
+    return lacks_primary(now, nodes);
   }
   if (is_ownerless(volume)) {
     for (NodeId sharer : volume.record.sharers) OUTCOME_TRY(drop_from_record(volume, sharer));
@@ -156,7 +161,7 @@ Outcome<bool> SharedAttachments::look_after(const VolumeView& volume, const Topo
   for (const auto& entry : volume.spec.shared_attachments()) {
     if (is_dead(entry, volume, topology)) OUTCOME_TRY(forget_entry(volume, entry));
   }
-  OUTCOME_TRY(expel_leavers(volume.id(), topology));
+  OUTCOME_TRY(expel_leavers(volume.id()));
   return false;
 }
 

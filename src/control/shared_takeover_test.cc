@@ -98,6 +98,25 @@ TEST_F(SharedTakeoverTest, APrimaryWhoseCleatdIsRestartedStaysIt) {
   EXPECT_EQ(record(id).epoch.value, 1U);
 }
 
+// Between the reading and the takeover others are taken over, which takes many seconds.
+TEST_F(SharedTakeoverTest, APrimaryThatCameBackSinceTheReadingStaysIt) {
+  VolumeId id = create_shared("s", 3);
+  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(attach("s", node));
+  kill(1);
+  ASSERT_TRUE(reconciler.run_once());
+  pass_time(20);
+  auto view = ClusterView::load(context);
+  ASSERT_TRUE(view);
+  revive(1);
+  SharedAttachments shared(context);
+  auto lacking = shared.look_after(view->volumes[id], view->topology);
+  ASSERT_TRUE(lacking);
+  EXPECT_FALSE(*lacking);
+  EXPECT_EQ(nodes_of("s"), "n1 n2");
+  EXPECT_EQ(sharers(id), (Ids{1, 2}));
+  EXPECT_EQ(record(id).epoch.value, 1U);
+}
+
 // An upgrade of its cleatd.
 TEST_F(SharedTakeoverTest, APrimaryThatWasStoppedInOrderIsWaitedForLonger) {
   create_shared("s", 3);

@@ -216,6 +216,10 @@ io::Task<void> SharedDevice::join() {
     problem_ = "the metadata store (etcd) does not answer";
     if (found.error().code == Code::kNotFound) {
       end(Error{Code::kClosed, 0, "the volume was deleted"});
+    } else if (last_primary_ != NodeId{}) {
+      // Most likely it still is. One that was superseded acknowledges nothing (R4, R5).
+      auto joined = co_await join_primary(last_primary_);
+      (void)joined;  // else again, by what the record says then
     }
     co_return;
   }
@@ -229,8 +233,7 @@ io::Task<void> SharedDevice::join() {
     co_return;
   }
   auto joined = co_await join_primary(record.primary);
-  problem_ = joined ? "" : "the primary of the shared volume does not answer";
-  changed_.notify_all();
+  if (!joined) problem_ = "the primary of the shared volume does not answer";
 }
 
 // Two steps: the primary gives the session a number, then this names what it has no answer to. What
@@ -250,6 +253,9 @@ io::Task<Result<void>> SharedDevice::join_primary(NodeId primary) {
   is_new_ = false;
   size_blocks_ = std::max(size_blocks_, joined.range.first);
   session_ = session;
+  last_primary_ = primary;
+  problem_ = "";
+  changed_.notify_all();
   begin_confirm();
   co_return Result<void>{};
 }

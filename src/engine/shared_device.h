@@ -110,6 +110,7 @@ class SharedDevice final : public BlockDevice {
   bool is_new_;
   bool may_join_;  // nothing is missing that an earlier process had asked for
   std::optional<Session> session_;
+  NodeId last_primary_;  // that it had a session with
   std::optional<Error> ended_;
   const char* problem_ = "";
   uint64_t next_number_;

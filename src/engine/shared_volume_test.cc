@@ -230,6 +230,29 @@ TEST_F(SharedVolumeTest, ASilentSharerStaysWhileNobodyWaitsForIt) {
   EXPECT_TRUE(write(a));
 }
 
+TEST_F(SharedVolumeTest, ALostConnectionIsMadeAnewWhileTheMetadataIsAway) {
+  share(a);
+  share(b);
+  registry.away = true;
+  Outcome written, read;
+  b.link.loses_answer_of = wire::Type::kShareWrite;
+  operations.spawn(run_write(b, 5, written));
+  pass(10ms);
+  operations.spawn(run_read(a, 5, other_block.span(), read));
+  pass(1s);
+  EXPECT_FALSE(written || read);
+  b.link.is_cut = false;
+  pass(2s);
+  EXPECT_TRUE(written && *written && read && *read);
+  pass(15s);
+  EXPECT_TRUE(write(b));
+  EXPECT_STREQ(b.device->problem(), "");
+  registry.away = false;
+  pass(2s);
+  EXPECT_FALSE(b.device->ended());
+  EXPECT_EQ(registry.record().sharers, (std::vector<NodeId>{kA, kB}));
+}
+
 TEST_F(SharedVolumeTest, ANewPrimaryRepeatsWhatHadNoAnswerFirst) {
   share(a);
   share(b);
