@@ -163,6 +163,9 @@ TEST_F(SharedTest, WhileAnyNodeHasItItIsInUse) {
   EXPECT_EQ(snapshot("s", "s.2").error().code, Code::kUnreachable) << "nobody serves it";
   ASSERT_TRUE(reconciler.run_once());
   EXPECT_EQ(nodes_of("s"), "n3");
+  EXPECT_EQ(snapshot("s", "s.2").error().code, Code::kConflict) << "what that left is undone first";
+  pass_time(61);
+  ASSERT_TRUE(reconciler.run_once());
   EXPECT_TRUE(snapshot("s", "s.2"));
 }
 

@@ -58,16 +58,7 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
           .put(context_.keys.snapshot(id), snapshot.SerializeAsString())
           .put(context_.keys.spec(volume.id()), volume.spec.SerializeAsString()));
   if (!reserved && reserved.error().code == Code::kConflict) {
-    OUTCOME_ASSIGN(auto taken,
-                   load<meta::Name>(context_.store, context_.keys.name(snapshot.name())));
-    if (!taken)
-      return failure(Code::kConflict, "volume {} was just changed: try again", volume.spec.name());
-    if (taken->value.volume() != volume.id().value || taken->value.snapshot() == 0) {
-      return failure(Code::kAlreadyExists, "the name \"{}\" is taken", snapshot.name());
-    }
-    v1::InspectVolumeRequest existing;  // a repeated call
-    existing.set_volume(snapshot.name());
-    return volumes_.inspect(existing);
+    return existing(volume, snapshot.name());
   }
   OUTCOME_TRY(reserved);
   OUTCOME_ASSIGN(Topology topology, Topology::load(context_));
@@ -91,6 +82,25 @@ Outcome<v1::Volume> SnapshotManager::create(const v1::CreateSnapshotRequest& req
   }));
   OUTCOME_ASSIGN(volume, load_volume(context_, volume.id()));
   return snapshot_to_api(volume, snapshot, topology);
+}
+
+// For a repeated call. One that is not made yet may still be undone: nobody is told of it.
+Outcome<v1::Volume> SnapshotManager::existing(const VolumeView& volume, const std::string& name) {
+  OUTCOME_ASSIGN(auto taken, load<meta::Name>(context_.store, context_.keys.name(name)));
+  if (!taken) {
+    return failure(Code::kConflict, "volume {} was just changed: try again", volume.spec.name());
+  }
+  if (taken->value.volume() != volume.id().value || taken->value.snapshot() == 0) {
+    return failure(Code::kAlreadyExists, "the name \"{}\" is taken", name);
+  }
+  const SnapshotId id{taken->value.snapshot()};
+  OUTCOME_ASSIGN(auto known, load<meta::Snapshot>(context_.store, context_.keys.snapshot(id)));
+  if (!known || known->value.state() != meta::Snapshot::UP) {
+    return failure(Code::kConflict, "snapshot {} is being made or deleted: try again", name);
+  }
+  v1::InspectVolumeRequest request;
+  request.set_volume(name);
+  return volumes_.inspect(request);
 }
 
 Outcome<> SnapshotManager::finish(const VolumeView& stale, const meta::Snapshot& snapshot) {

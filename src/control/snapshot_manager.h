@@ -28,6 +28,7 @@ class SnapshotManager {
   Outcome<> finish(const VolumeView& volume, const meta::Snapshot& snapshot);
 
  private:
+  Outcome<v1::Volume> existing(const VolumeView& volume, const std::string& name);
   Outcome<> forget(const meta::Snapshot& snapshot);
   Outcome<bool> give_up(const meta::Snapshot& snapshot);
   Outcome<VolumeRef> clone_base(const std::string& source);

@@ -28,6 +28,24 @@ TEST_F(SnapshotTest, NamesAreUniqueAmongVolumesAndSnapshots) {
   EXPECT_EQ(volumes.create(request("s1")).error().code, Code::kAlreadyExists);
 }
 
+// It may be undone yet: whoever were told of it would keep a handle of nothing.
+TEST_F(SnapshotTest, ARepeatedCallIsNotToldOfOneThatIsBeingMadeOrDeleted) {
+  create("data1");
+  auto made = snapshot("data1", "s1");
+  ASSERT_TRUE(made);
+  const SnapshotId id{*Keys::id_of(made->id())};
+  for (auto state : {meta::Snapshot::CREATING, meta::Snapshot::DELETING, meta::Snapshot::UP}) {
+    ASSERT_TRUE(update<meta::Snapshot>(store, keys.snapshot(id), [&](auto& now) {
+      now.set_state(state);
+      return true;
+    }));
+    auto again = snapshot("data1", "s1");
+    const bool told = state == meta::Snapshot::UP;
+    ASSERT_EQ(again.has_value(), told);
+    EXPECT_TRUE(told ? again->id() == made->id() : again.error().code == Code::kConflict);
+  }
+}
+
 TEST_F(SnapshotTest, AFailedSnapshotLeavesNothing) {
   create("data1");
   const size_t before = keys_left();

@@ -210,6 +210,38 @@ TEST_F(ControllerTest, ACloneCutShortAtEachStepIsFinished) {
   EXPECT_EQ(state().volumes.size(), 3U) << "source, hidden base, clone";
 }
 
+// The claim may be gone by the next call: nobody would delete what this one left.
+TEST_F(ControllerTest, ACloneThatCantBeAsWantedLeavesNothing) {
+  const std::string source = create("src");
+  auto request = from_volume("copy", source);
+  request.mutable_capacity_range()->set_required_bytes(static_cast<int64_t>(2 * kGiB));
+  (*request.mutable_parameters())["repl"] = "2";
+  for (const char* step : {"Resize", "HaUpdate"}) {
+    state().fails[step] = Code::kNoSpace;
+    EXPECT_EQ(volumes.create(request).error().code, Code::kNoSpace) << step;
+    EXPECT_EQ(state().volumes.size(), 1U) << step;
+  }
+  state().fails["Resize"] = Code::kNoSpace;
+  state().fails["Delete"] = Code::kUnreachable;
+  EXPECT_EQ(volumes.create(request).error().code, Code::kNoSpace);
+  EXPECT_EQ(state().volumes.size(), 3U) << "as far as that goes";
+  state().fails["Resize"] = Code::kNoSpace;
+  EXPECT_EQ(volumes.create(request).error().code, Code::kNoSpace);
+  EXPECT_EQ(state().volumes.size(), 3U) << "what an earlier call made may be somebody's";
+}
+
+TEST_F(ControllerTest, WhatCantBeMadeFromAVolumeTakesNoSnapshotOfIt) {
+  const std::string source = create("src");
+  auto request = from_volume("copy", source);
+  (*request.mutable_parameters())["fs"] = "xfs";
+  EXPECT_EQ(volumes.create(request).error().code, Code::kInvalidArgument);
+  request = from_volume("copy", source);
+  request.mutable_capacity_range()->set_required_bytes(1);
+  request.mutable_capacity_range()->set_limit_bytes(4096);
+  EXPECT_EQ(volumes.create(request).error().code, Code::kOutOfRange);
+  EXPECT_EQ(state().count("SnapshotCreate"), 0);
+}
+
 TEST_F(ControllerTest, TheHiddenBaseOfACloneIsSeenByNobodyAndGoesWithIt) {
   const std::string source = create("src");
   const std::string copy = create(from_volume("copy", source)).volume_id();

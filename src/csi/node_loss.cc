@@ -64,15 +64,24 @@ Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<a
 
 Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {
   OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
+  Outcome<> result;
   for (const api::Volume& volume : volumes) {
     const api::Attachment* here = attachment_on(volume, node);
-    if (here == nullptr && !is_being_taken(volume)) continue;
+    if (here == nullptr && !is_being_taken(volume, node)) continue;
     if (here != nullptr && here->node_online()) {
       return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
     }
-    OUTCOME_TRY(fence_from(cleatd_, volume, node, nodes));
+    if (!can_be_taken(volume, node)) {
+      LOG_WARN("volume {}: nobody can open it without {}: there is no one to fence it from",
+               volume.name(), node);
+      continue;
+    }
+    auto fenced = fence_from(cleatd_, volume, node, nodes);
+    if (fenced) continue;
+    LOG_WARN("volume {} is not fenced from {}: {}", volume.name(), node, fenced.error().message);
+    if (result) result = fenced;
   }
-  return {};
+  return result;
 }
 
 }  // namespace cleat::csi

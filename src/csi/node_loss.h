@@ -4,7 +4,8 @@
 // place of after six minutes.
 //
 // Fenced: each volume is taken over by another node, which raises its epoch at every replica it can
-// reach (R3, R4), and let go again. What the lost node still writes is refused from then on, so
+// reach (R3, R4), and let go again. One that nobody else can open is left as it is: whoever opens
+// it later fences it by that. What the lost node still writes is refused from then on, so
 // that a pod of it that goes on unseen can change nothing. A node that is cut off from one of the
 // two alone is left alone: its attached volumes go on.
 // The pods that Kubernetes then ends on the lost node wait for a word of that node, or for a look
@@ -50,6 +51,7 @@ class NodeLoss {
   Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
                 bool looks_on);
   Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
+  // Of all volumes; the first failure, should any fail.
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
 
   const Cleatd& cleatd_;

@@ -27,19 +27,21 @@ class FakeKube final : public KubePort {
 
 class NodeLossTest : public ::testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { add("77", "data", "n1", {"n1", "n3"}); }
+  void add(const std::string& id, const std::string& name, const std::string& node,
+           const std::vector<std::string>& replicas) {
     api::Volume volume;
-    volume.set_id("77");
-    volume.set_name("data");
-    volume.mutable_attachment()->set_node("n1");
+    volume.set_id(id);
+    volume.set_name(name);
+    volume.mutable_attachment()->set_node(node);
     volume.mutable_attachment()->set_node_online(true);
-    for (const char* node : {"n1", "n3"}) {
+    for (const std::string& place : replicas) {
       auto* replica = volume.add_replicas();
-      replica->set_node(node);
+      replica->set_node(place);
       replica->set_state(api::REPLICA_STATE_IN_SYNC);
       replica->set_reachable(true);
     }
-    fake.state().volumes["77"] = volume;
+    fake.state().volumes[id] = volume;
   }
   void lose(bool to_kubernetes, bool to_cleat) {
     kube.known[0].ready = !to_kubernetes;
@@ -74,6 +76,49 @@ TEST_F(NodeLossTest, FencedFirstThenTainted) {
   EXPECT_EQ(fake.state().count("Detach data n3"), 1);
   EXPECT_FALSE(fake.state().find("data")->has_attachment());
   EXPECT_FALSE(kube.known[1].tainted);
+}
+
+TEST_F(NodeLossTest, AVolumeThatNobodyElseCanOpenKeepsNoTaintAway) {
+  add("10", "a", "n1", {"n1"});
+  add("11", "b", "n1", {"n1", "n3"});
+  add("12", "c", "n2", {"n2", "n3"});
+  ASSERT_TRUE(after(0s));
+  lose(true, true);
+  fake.state().find("a")->mutable_replicas(0)->set_reachable(false);
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_FALSE(fake.state().find("b")->has_attachment());
+  EXPECT_EQ(fake.state().find("a")->attachment().node(), "n1") << "whoever opens it must fence it";
+  kube.known[1] = {"k2", "n2", false, false, true};
+  fake.state().nodes[1].set_state(api::NODE_STATE_OFFLINE);
+  fake.set_online("n2", false);
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(kube.known[1].tainted);
+  EXPECT_FALSE(fake.state().find("c")->has_attachment());
+}
+
+TEST_F(NodeLossTest, AVolumeThatCantBeFencedKeepsNoOtherFromIt) {
+  add("78", "last", "n1", {"n1", "n3"});
+  ASSERT_TRUE(after(0s));
+  lose(true, true);
+  fake.state().fails["Attach"] = Code::kTimedOut;
+  EXPECT_EQ(after(10s).error().code, Code::kTimedOut);
+  EXPECT_FALSE(tainted());
+  EXPECT_FALSE(fake.state().find("last")->has_attachment());
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+}
+
+// The note of an unpublishing, or a takeover from another node that fails again and again.
+TEST_F(NodeLossTest, AVolumeThatIsTakenFromAnotherNodeIsOfNoConcern) {
+  add("10", "a", "n2", {"n2"});
+  fake.state().find("a")->mutable_replicas(0)->set_reachable(false);
+  (*fake.state().find("a")->mutable_labels())[kLabelUnpublished] = "n3,n2";
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach a"), 0);
 }
 
 TEST_F(NodeLossTest, CleatAndKubernetesWaitAtTheSameTime) {
@@ -153,7 +198,7 @@ TEST_F(NodeLossTest, AVolumeThatStayedAttachedKeepsTheTaintAway) {
   fake.state().fails["Detach"] = Code::kUnreachable;
   EXPECT_FALSE(after(11s));
   EXPECT_FALSE(tainted());
-  EXPECT_EQ(label_of(*fake.state().find("data"), kLabelUnpublished), "n3") << "to be taken back";
+  EXPECT_EQ(label_of(*fake.state().find("data"), kLabelUnpublished), "n1,n3") << "to be taken back";
 }
 
 TEST_F(NodeLossTest, ANodeWithoutVolumesOfOursIsNoneOfOurs) {
@@ -181,7 +226,7 @@ TEST_F(NodeLossTest, WhatAnotherControllerHasBegunIsNotTakenForFenced) {
   api::Volume* volume = fake.state().find("data");
   volume->mutable_attachment()->set_node("n3");
   volume->mutable_attachment()->set_node_online(true);
-  (*volume->mutable_labels())[kLabelUnpublished] = "n3";
+  (*volume->mutable_labels())[kLabelUnpublished] = "n1,n3";
   ASSERT_TRUE(after(1s));
   fake.state().fails["Attach"] = Code::kTimedOut;
   EXPECT_FALSE(after(10s));

@@ -348,6 +348,12 @@ TEST_F(NodeTest, ARawDeviceForReadersIsReadOnlyAndForOneIsOnes) {
   EXPECT_EQ(publish(path("disk2")).error().code, Code::kBusy);
 }
 
+TEST_F(NodeTest, ADeviceThatWasMadeReadOnlyIsWritableForItsFileSystem) {
+  mounts.read_only_devices[volume().attachment().device()] = true;
+  ASSERT_TRUE(stage());
+  EXPECT_FALSE(mounts.read_only_devices.at(volume().attachment().device()));
+}
+
 TEST_F(NodeTest, StatsNeedTheVolumeAtThatPath) {
   ASSERT_TRUE(stage());
   ASSERT_TRUE(publish(path("pod")));

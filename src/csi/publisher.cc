@@ -116,6 +116,11 @@ Outcome<spec::ControllerPublishVolumeResponse> Publisher::publish(
   OUTCOME_TRY(note(wish.volume, kLabelReadOnly, wish.read_only_note()));
   OUTCOME_ASSIGN(api::AttachResponse response,
                  cleatd_.call<api::Hosts>(&api::Hosts::Stub::Attach, attach));
+  if (force) {
+    // Who was away together with the primary before: now there is one to expel it.
+    OUTCOME_ASSIGN(wish.volume, cleatd_.volume(wish.volume.id()));
+    OUTCOME_TRY(clear_others(wish));
+  }
   OUTCOME_TRY(note(wish.volume, kLabelUnpublished, ""));
   spec::ControllerPublishVolumeResponse out;
   auto& context = *out.mutable_publish_context();

@@ -216,6 +216,20 @@ TEST_F(SharedVolumeTest, WhereNobodyIsThereToExpelThemTheNextPublishDoes) {
   EXPECT_EQ(published(id), "n3 ");
 }
 
+TEST_F(SharedVolumeTest, WhoIsAwayStillIsExpelledByWhoTookTheVolume) {
+  const std::string id = create("data");
+  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(publish(id, node));
+  for (const char* node : {"n1", "n2"}) set_online(node, false);
+  for (const char* node : {"n2", "n1"}) ASSERT_TRUE(unpublish(id, node));
+  ASSERT_TRUE(publish(id, "n3"));
+  EXPECT_EQ(published(id), "n3 ");
+  ASSERT_TRUE(unpublish(id, "n3"));
+  spec::DeleteVolumeRequest request;
+  request.set_volume_id(id);
+  auto removed = volumes.remove(request);
+  EXPECT_TRUE(removed) << removed.error().message;
+}
+
 TEST_F(SharedVolumeTest, ItCanBeDeletedThoughNodesWereLost) {
   const std::string id = create("data");
   for (const char* node : {"n1", "n2"}) ASSERT_TRUE(publish(id, node));

@@ -101,6 +101,8 @@ Outcome<> Stager::mount(const Wish& wish) {
   if (elsewhere != lines.end()) {
     fs = elsewhere->fs;  // a mounted file system is neither checked nor grown
   } else {
+    // An earlier stage may have wanted the raw device read-only.
+    if (!wish.read_only) OUTCOME_TRY(context_.mounts.set_read_only(wish.device.path, false));
     OUTCOME_ASSIGN(fs, prepare_file_system(context_, wish.volume, wish.device.path,
                                            {wish.usage.fs, wish.read_only}));
   }

@@ -1,11 +1,21 @@
 #include "csi/takeover.h"
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "csi/attachments.h"
 #include "csi/names.h"
 
 namespace cleat::csi {
 namespace {
+
+bool is_whole(const api::Replica& replica) {
+  return replica.state() == api::REPLICA_STATE_IN_SYNC && replica.reachable();
+}
+
+bool is_shared_with(const api::Volume& volume, const std::string& node) {
+  return attachment_on(volume, node) != nullptr && is_online_elsewhere(volume, node);
+}
 
 // One that has the data is best: nothing crosses the network to open the volume.
 std::string other_node(const api::Volume& volume, const std::vector<api::Node>& nodes) {
@@ -15,9 +25,7 @@ std::string other_node(const api::Volume& volume, const std::vector<api::Node>& 
     if (!online || node.name() == volume.attachment().node()) continue;
     any = node.name();
     for (const auto& replica : volume.replicas()) {
-      const bool good = replica.node() == node.name() && replica.reachable() &&
-                        replica.state() == api::REPLICA_STATE_IN_SYNC;
-      if (good) return node.name();
+      if (replica.node() == node.name() && is_whole(replica)) return node.name();
     }
   }
   return any;
@@ -37,13 +45,18 @@ Outcome<> detach(const Cleatd& cleatd, const api::Volume& volume, const std::str
 Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
                               const std::string& node, const std::vector<api::Node>& nodes) {
   const std::string other =
-      is_being_taken(volume) ? volume.attachment().node() : other_node(volume, nodes);
+      is_being_taken(volume, node) ? volume.attachment().node() : other_node(volume, nodes);
   if (other.empty()) {
     return failure(Code::kUnreachable, "no node is online to fence volume {} from", volume.name());
   }
-  // Should it not be let go again: whoever publishes it next may take it from there.
-  OUTCOME_TRY(cleatd.set_labels(
-      volume.id(), {{kLabelUnpublished, with_node(volume, kLabelUnpublished, other, true)}}));
+  // Should it not be let go again: whoever publishes it next may take it from there, and whom it is
+  // taken from is known.
+  api::Volume noted = volume;
+  std::string& note = (*noted.mutable_labels())[kLabelUnpublished];
+  for (const std::string& each : {node, other}) {
+    note = with_node(noted, kLabelUnpublished, each, true);
+  }
+  OUTCOME_TRY(cleatd.set_labels(volume.id(), {{kLabelUnpublished, note}}));
   api::AttachRequest attach;
   attach.set_volume(volume.id());
   attach.set_node(other);
@@ -62,15 +75,22 @@ bool is_given_up(const api::Volume& volume, const std::string& node) {
   return attachment_on(volume, node) != nullptr && names_node(volume, kLabelUnpublished, node);
 }
 
-bool is_being_taken(const api::Volume& volume) {
+bool is_being_taken(const api::Volume& volume, const std::string& node) {
   return volume.has_attachment() && is_given_up(volume, volume.attachment().node()) &&
-         volume.attachment().node_online();
+         volume.attachment().node_online() && names_node(volume, kLabelUnpublished, node);
+}
+
+bool can_be_taken(const api::Volume& volume, const std::string& node) {
+  if (is_shared_with(volume, node)) return true;  // by one that has it open
+  const auto& all = volume.replicas();
+  return std::any_of(all.begin(), all.end(), [&](const api::Replica& replica) {
+    return replica.node() != node && is_whole(replica);
+  });
 }
 
 Outcome<> fence_from(const Cleatd& cleatd, const api::Volume& volume, const std::string& node,
                      const std::vector<api::Node>& nodes) {
-  const bool shared = attachment_on(volume, node) != nullptr && is_online_elsewhere(volume, node);
-  if (!shared) return take_from_lost_node(cleatd, volume, node, nodes);
+  if (!is_shared_with(volume, node)) return take_from_lost_node(cleatd, volume, node, nodes);
   OUTCOME_TRY(detach(cleatd, volume, node, true));
   LOG_WARN("volume {} is fenced from {}, and stays attached elsewhere", volume.name(), node);
   return {};

@@ -13,8 +13,12 @@ namespace cleat::csi {
 // it.
 bool is_given_up(const api::Volume& volume, const std::string& node);
 
-// A takeover has begun and is not let go again: the primary may not have opened it yet.
-bool is_being_taken(const api::Volume& volume);
+// A takeover from `node` has begun and is not let go again: the primary may not have opened it yet.
+bool is_being_taken(const api::Volume& volume, const std::string& node);
+
+// Not when every replica that has all of the data is on `node` or out of reach: nobody can open the
+// volume, and whoever can later must fence one of those first (R3).
+bool can_be_taken(const api::Volume& volume, const std::string& node);
 
 // From a node that is lost. Of a shared volume that others have: it is expelled, and where it was
 // primary, one of those takes over. Else another node opens the volume, which fences the lost one

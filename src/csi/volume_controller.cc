@@ -51,14 +51,8 @@ Outcome<> VolumeController::delete_hidden_bases(const api::Volume& volume) {
   return {};
 }
 
-Outcome<> VolumeController::remove(const spec::DeleteVolumeRequest& request) {
-  if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
-  auto found = cleatd_.volume(request.volume_id());
-  if (!found && found.error().code == Code::kNotFound) return {};
-  OUTCOME_ASSIGN(api::Volume volume, std::move(found));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
-  OUTCOME_TRY(delete_hidden_bases(volume));
-  OUTCOME_TRY(let_go(cleatd_, volume));
+// The base of a clone goes with it.
+Outcome<> VolumeController::delete_with_base(const api::Volume& volume) {
   api::DeleteVolumeRequest remove;
   remove.set_volume(volume.id());
   remove.set_allow_missing(true);
@@ -70,6 +64,17 @@ Outcome<> VolumeController::remove(const spec::DeleteVolumeRequest& request) {
   if (!deleted)
     LOG_WARN("the base {} of clone {}: {}", base, volume.name(), deleted.error().message);
   return {};
+}
+
+Outcome<> VolumeController::remove(const spec::DeleteVolumeRequest& request) {
+  if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
+  auto found = cleatd_.volume(request.volume_id());
+  if (!found && found.error().code == Code::kNotFound) return {};
+  OUTCOME_ASSIGN(api::Volume volume, std::move(found));
+  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
+  OUTCOME_TRY(delete_hidden_bases(volume));
+  OUTCOME_TRY(let_go(cleatd_, volume));
+  return delete_with_base(volume);
 }
 
 Outcome<spec::ControllerExpandVolumeResponse> VolumeController::expand(

@@ -36,8 +36,10 @@ class VolumeController {
   Outcome<api::Volume> create_empty(const Wish& wish);
   Outcome<api::Volume> place(const Wish& wish, api::CreateVolumeRequest request);
   Outcome<api::Volume> create_from(const Wish& wish);
-  Outcome<api::Volume> source_snapshot(const Wish& wish);
+  Outcome<api::Volume> source_of(const Wish& wish) const;
+  Outcome<api::Volume> hidden_base(const Wish& wish, const api::Volume& source);
   Outcome<api::Volume> finish(const Wish& wish, api::Volume volume);
+  Outcome<> delete_with_base(const api::Volume& volume);
   Outcome<> delete_hidden_bases(const api::Volume& volume);
   Outcome<api::Volume> apply(const Parameters& parameters, const api::Volume& volume);
 

@@ -1,6 +1,7 @@
 // VolumeController::create(): from nothing, from a snapshot, from another volume.
 #include <fmt/format.h>
 
+#include "common/log.h"
 #include "csi/attachments.h"
 #include "csi/names.h"
 #include "csi/views.h"
@@ -37,6 +38,12 @@ std::string source_text(const spec::VolumeContentSource& source) {
   if (source.has_snapshot()) return "snapshot " + source.snapshot().snapshot_id();
   if (source.has_volume()) return "volume " + source.volume().volume_id();
   return {};
+}
+
+// The provisioner asks again after any other: after this one it may forget the volume.
+bool is_final(Code code) {
+  return code != Code::kConflict && code != Code::kUnreachable && code != Code::kTimedOut &&
+         code != Code::kCancelled;
 }
 
 void add_claim_labels(const ParameterMap& parameters, std::map<std::string, std::string>& labels) {
@@ -118,7 +125,13 @@ Outcome<spec::CreateVolumeResponse> VolumeController::create(
   } else {
     OUTCOME_ASSIGN(volume, create_empty(wish));
   }
-  OUTCOME_ASSIGN(volume, finish(wish, std::move(volume)));
+  auto finished = finish(wish, volume);
+  if (!finished && !found && is_final(finished.error().code)) {
+    // Nobody would ever delete it, and it pins its source.
+    auto dropped = delete_with_base(volume);
+    if (!dropped) LOG_WARN("volume {} stays: {}", volume.name(), dropped.error().message);
+  }
+  OUTCOME_ASSIGN(volume, std::move(finished));
   spec::CreateVolumeResponse out;
   *out.mutable_volume() = to_csi_volume(volume);
   if (wish.has_source()) {
@@ -207,13 +220,16 @@ Outcome<api::Volume> VolumeController::place(const Wish& wish, api::CreateVolume
   return made;
 }
 
-// The hidden snapshot of a clone is made under a name of its own, so that a repeated call finds it.
-Outcome<api::Volume> VolumeController::source_snapshot(const Wish& wish) {
+Outcome<api::Volume> VolumeController::source_of(const Wish& wish) const {
   const auto& source = wish.request.volume_content_source();
   if (source.has_snapshot()) return cleatd_.snapshot(source.snapshot().snapshot_id());
-  OUTCOME_ASSIGN(api::Volume volume, cleatd_.volume(source.volume().volume_id()));
+  return cleatd_.volume(source.volume().volume_id());
+}
+
+// The hidden snapshot of a clone is made under a name of its own, so that a repeated call finds it.
+Outcome<api::Volume> VolumeController::hidden_base(const Wish& wish, const api::Volume& source) {
   api::CreateSnapshotRequest request;
-  request.set_volume(volume.id());
+  request.set_volume(source.id());
   request.set_name(cleat_name("base." + wish.name));
   (*request.mutable_labels())[kLabelBaseOf] = wish.name;
   return cleatd_.call<api::Volumes>(&api::Volumes::Stub::SnapshotCreate, request);
@@ -222,7 +238,7 @@ Outcome<api::Volume> VolumeController::source_snapshot(const Wish& wish) {
 Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
   OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
   OUTCOME_TRY(wanted_node(wish.request.accessibility_requirements(), nodes));
-  OUTCOME_ASSIGN(api::Volume base, source_snapshot(wish));
+  OUTCOME_ASSIGN(api::Volume base, source_of(wish));
   const std::string& fs = wish.parameters.fs;
   if (!wish.usage.block && !fs.empty() && base.fs() != "none" && base.fs() != fs) {
     return failure(Code::kInvalidArgument,
@@ -235,8 +251,10 @@ Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
   for (const char* label : {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting}) {
     labels[label] = "";
   }
-  const bool hidden = wish.request.volume_content_source().has_volume();
-  if (hidden) labels[kLabelBase] = base.id();
+  if (wish.request.volume_content_source().has_volume()) {
+    OUTCOME_ASSIGN(base, hidden_base(wish, base));
+    labels[kLabelBase] = base.id();
+  }
   api::CloneVolumeRequest clone;
   clone.set_source(base.id());
   clone.set_name(wish.name);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 #include <thread>
 
 #include "keeper/descriptor_passing.h"
+#include "keeper/loop_device.h"
 
 namespace cleat::keeper {
 namespace {
@@ -178,6 +181,28 @@ TEST_F(KeeperTest, OneKeeperADirectory) {
   Outcome<> started = second.start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().error, EADDRINUSE);
+}
+
+TEST(LoopDevice, WhoWasMadeReadOnlyIsWritableForTheNextFile) {
+  const std::string tag = "cleat-keeper-test-" + std::to_string(::getpid());
+  const std::string file = "/tmp/" + tag;
+  std::ofstream(file).close();
+  std::filesystem::resize_file(file, 1 << 20);
+  int read_only = 1;
+  auto first = attach_loop(file, tag);
+  if (first) {  // a container may have no loop devices
+    EXPECT_EQ(::ioctl(first->hold.get(), BLKROSET, &read_only), 0);
+    EXPECT_TRUE(detach_loop(*first, tag));
+    auto next = attach_loop(file, tag);
+    ASSERT_TRUE(next) << next.error().message;
+    EXPECT_EQ(next->index, first->index);
+    EXPECT_EQ(::ioctl(next->hold.get(), BLKROGET, &read_only), 0);
+    EXPECT_EQ(read_only, 0);
+    read_only = 0;
+    ::ioctl(next->hold.get(), BLKROSET, &read_only);
+    EXPECT_TRUE(detach_loop(*next, tag));
+  }
+  std::filesystem::remove(file);
 }
 
 TEST(JobRunner, CompletionsRunWhereTheyAreFinished) {

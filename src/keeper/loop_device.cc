@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -49,6 +50,12 @@ bool is_bound(int index) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
+// The kernel keeps what BLKROSET said of the volume that had the device before.
+bool make_writable(const io::FileDescriptor& device) {
+  int read_only = 0;
+  return ::ioctl(device.get(), BLKROSET, &read_only) == 0;
+}
+
 bool wait_until_unbound(int index) {
   for (int i = 0; i < kLeavePausesMax; ++i) {
     if (!is_bound(index)) return true;
@@ -74,7 +81,10 @@ Outcome<LoopDevice> attach_loop(const std::string& file, const std::string& tag)
     if (index < 0) return failure(errno, "find a free loop device");
     LoopDevice device{index, open_loop(index, 0)};
     if (!device.hold.valid()) return failure(errno, "open " + path_of(index));
-    if (::ioctl(device.hold.get(), LOOP_CONFIGURE, &config) == 0) return device;
+    if (::ioctl(device.hold.get(), LOOP_CONFIGURE, &config) == 0) {
+      if (make_writable(device.hold)) return device;
+      return failure(errno, "make " + path_of(index) + " writable");
+    }
     if (errno != EBUSY) return failure(errno, "attach " + path_of(index) + " to " + file);
   }
   return failure(EBUSY, "every free loop device was taken by others");

@@ -26,6 +26,13 @@ bool is_attached(const api::Volume& volume) {
   return volume.has_attachment() || volume.shared_attachments_size() != 0;
 }
 
+bool can_be_opened(const api::Volume& volume) {
+  const auto& all = volume.replicas();
+  return std::any_of(all.begin(), all.end(), [](const auto& replica) {
+    return replica.state() == api::REPLICA_STATE_IN_SYNC && replica.reachable();
+  });
+}
+
 void drop_sharer(api::Volume& volume, const std::string& node) {
   auto* others = volume.mutable_shared_attachments();
   auto rest = std::remove_if(others->begin(), others->end(),
@@ -279,6 +286,9 @@ grpc::Status FakeHosts::Attach(grpc::ServerContext* context, const api::AttachRe
   const bool through = found->shared() && elsewhere && online;
   if (elsewhere && !through && (!request->force() || online)) {
     return refuse(context, Code::kBusy, "it is attached on " + found->attachment().node());
+  }
+  if (!through && !can_be_opened(*found)) {
+    return refuse(context, Code::kUnreachable, "R3: no replica in sync answered");
   }
   drop_sharer(*found, request->node());
   auto* attachment = through ? found->add_shared_attachments() : found->mutable_attachment();
