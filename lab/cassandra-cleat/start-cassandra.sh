@@ -8,7 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 IMAGE=lab.cleat.dev/cassandra:5.0.9
 TIMEOUT=900
-WARNINGS='{{range .items}}{{.metadata.uid}} {{.involvedObject.kind}} {{.involvedObject.name}}: {{printf "%.400q" .message}}{{"\n"}}{{end}}'
+WARNINGS='{{range .items}}{{.metadata.uid}} {{.involvedObject.kind}} {{.involvedObject.name}}: '
+WARNINGS+='{{printf "%.400q" .message}}{{"\n"}}{{end}}'
 declare -A TOLD=()
 
 # A second name, after the tar's, tells whether a node has this very build of the image.

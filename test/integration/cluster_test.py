@@ -285,8 +285,8 @@ class Fio:
         script = """
             for pid in $(pgrep -x 'fio|cleatd|cleat-keeper|loop[0-9]+'); do
               for task in /proc/$pid/task/*; do
-                echo "$(cat "$task/comm") ${task##*/} $(sed -n 's/^State:\\t//p' "$task/status")," \\
-                  "$(xargs <"$task/stack")"
+                state=$(sed -n 's/^State:\\t//p' "$task/status")
+                echo "$(cat "$task/comm") ${task##*/} $state: $(xargs <"$task/stack")"
               done
             done
             grep . /sys/fs/fuse/connections/*/waiting

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD, and stays away until
-another node has written. So is its keeper. Two nodes attach one volume at once. What can go on
-does, and the metadata says what is.
+"""cleatd is killed at bad moments: while etcd is away, while it exports by NBD, and stays away
+until another node has written. So is its keeper. Two nodes attach one volume at once. What can go
+on does, and the metadata says what is.
 """
 import sys
 import time
@@ -119,7 +119,8 @@ def come_back_too_late(cluster):
     first.shell(f"echo old >{PATH}/file; sync {PATH}/file")
     first.shell("touch /run/stopping")  # cleatd is not started again
     first.signal("KILL", "cleatd")
-    late = first.start_command(["dd", "if=/dev/zero", f"of={PATH}/file", "bs=4k", "count=8", "conv=fsync"])
+    write = f"dd if=/dev/zero of={PATH}/file bs=4k count=8 conv=fsync"
+    late = first.start_command(write.split())
     wait_until(lambda: attach_by_force(second), 60, "taken over")
     second.cleat("host", "mount", VOLUME, PATH)
     second.shell(f"echo new >{PATH}/file; sync {PATH}/file")
@@ -146,7 +147,7 @@ def die_while_detaching(cluster):
     user = f"""
         exec 3<>/dev/cleat/{VOLUME}
         for ((i = 0; i < 80; i++)); do
-          dd if=/dev/zero of=/dev/cleat/{VOLUME} bs=4k count=1 seek=$i oflag=direct status=none
+          dd if=/dev/zero of=/dev/fd/3 bs=4k count=1 oflag=direct conv=notrunc status=none
           sleep 0.1
         done
     """

@@ -17,8 +17,8 @@
 // The descriptor is made not to wait (O_NONBLOCK, for good and for all who hold it). A request that
 // was announced may be gone when it is read: another read of ours has it, which the kernel hands to
 // a worker of its own once it came too late 128 times, or its caller was killed. /dev/fuse would
-// then wait for the next request, in the loop's thread; the IOCB_NOWAIT of io_uring does not keep it
-// from that, only this flag does.
+// then wait for the next request, in the loop's thread; the IOCB_NOWAIT of io_uring does not keep
+// it from that, only this flag does.
 //
 // Threading: the loop of the volume. Ownership: owns the descriptor, borrows the rest; run() must
 // have ended before it dies.
