@@ -96,9 +96,9 @@ class Node:
         return output.split() if status == 0 else []
 
     def signal(self, signal, program):
-        """False when there was no such process any more."""
         pids = self.pids(program)
-        return bool(pids) and self.attempt("kill", f"-{signal}", *pids)[0] == 0
+        if pids:
+            self.attempt("kill", f"-{signal}", *pids)
 
     def attach(self, volume, *options):
         return self.cleat("host", "attach", volume, *options).splitlines()[-1]
@@ -264,8 +264,7 @@ class Fio:
     def finish(self, seconds=120):
         """Asks it to end, which must be without any error; the report of its job."""
         self.check_running()
-        if not self.node.signal("INT", "fio"):
-            raise Failure("fio could not be told to end")
+        self._interrupt()
         try:
             status = self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -280,6 +279,14 @@ class Fio:
             raise Failure(f"fio reports error {job['error']}: {text[:2000]}")
         return job
 
+    def _interrupt(self):
+        """The process that began the jobs tells them. One that is interrupted itself in the middle
+        of io_getevents() can wait for ever for an event that it lost, on any file."""
+        pids = self.node.pids("fio")
+        parents = self.node.run("ps", "-o", "pid=,ppid=", "-C", "fio").splitlines()
+        first = [pid for pid, parent in map(str.split, parents) if parent not in pids]
+        self.node.run("kill", "-INT", *first)
+
     def _where_it_waits(self):
         """Of each thread of fio and each server of the node, and what FUSE waits for."""
         script = """
@@ -290,7 +297,7 @@ class Fio:
               done
             done
             grep . /sys/fs/fuse/connections/*/waiting
-            cleat volume stats
+            cleat volume list
         """
         return "where it waits:\n" + self.node.attempt("bash", "-c", script)[1]
 
