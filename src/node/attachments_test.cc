@@ -151,6 +151,7 @@ TEST_F(AttachmentsTest, AnOrderlyStopLeavesWhatStallsToTheNextProcess) {
   EXPECT_LT(loop.now() - begin, 2s);
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->error().code, Code::kClosed) << "an error that is left to the successor";
+  fuse.under_way = nullptr;
 }
 
 TEST_F(AttachmentsTest, ADeviceOfAnEarlierProcessGoesOn) {
