@@ -1,5 +1,7 @@
 #include "control/reconciler.h"
 
+#include <thread>
+
 #include "control/findings.h"
 #include "control/testing/fake_cluster.h"
 
@@ -245,6 +247,23 @@ TEST_F(FollowTest, WhoSwitchesItOffKeepsTheDataWhereItIs) {
   pass();
   EXPECT_EQ(replica_nodes(id), (std::vector<uint64_t>{1, 2}));
   EXPECT_EQ(finding(), "none");
+}
+
+// Such a pass took 30 seconds of pause for work, and a copy that nobody needed went on for as long.
+TEST_F(ReconcilerTest, APassThatWaitedForOthersIsFollowedByTheNextSoon) {
+  VolumeId id = create("data1", 3);
+  ASSERT_TRUE(attach("data1", "n1"));
+  ASSERT_TRUE(update<meta::VolumeSpec>(store, keys.spec(id), [](auto& spec) {
+    spec.set_ha_level(1);
+    return true;
+  }));
+  state(1).before_change = [](VolumeId) { std::this_thread::sleep_for(500ms); };
+  reconciler.start(10ms);
+  for (int i = 0; i < 200 && replica_nodes(id).size() > 1; ++i) {
+    std::this_thread::sleep_for(100ms);
+  }
+  reconciler.stop();
+  EXPECT_EQ(replica_nodes(id), std::vector<uint64_t>{1}) << "two passes, one replica each";
 }
 
 TEST_F(ReconcilerTest, AlertsRiseAndClearWithTheirCause) {
