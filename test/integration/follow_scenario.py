@@ -137,7 +137,8 @@ def follow_under_load(cluster):
 def give_the_copy_up(cluster):
     """It is attached on the first node, and back on the third before the copy is done."""
     first, _, third, _ = cluster.nodes
-    cluster.set_option(first, "resync_rate_max", "4Mi")
+    for node in (first, third):  # whichever is primary copies, and is not to be done before that
+        cluster.set_option(node, "resync_rate_max", "4Mi")
     before = replicas(cluster)
     first.attach(VOLUME)
     wait_until(lambda: is_following(cluster, "copying"), 60, "a copy to the first node")

@@ -78,8 +78,7 @@ def check_full_everywhere(first):
 def check_full_on_one(cluster):
     """One replica's pool is full of something else: the volume goes on without it."""
     first, second, _ = cluster.nodes
-    second.cleat("volume", "create", "other", "--size", "640M", "--nodes", second.name)
-    fill(second, second.attach("other"))
+    say(f"full of another volume after {fill(second, second.attach('other'))} MiB")
     device = first.attach("big")
     first.run("dd", "if=/dev/urandom", f"of={device}", "bs=1M", "count=32", "oflag=direct,sync")
     wait_until(lambda: cluster.in_sync_nodes("big") == {first.name}, 30, "the full one left")
@@ -98,6 +97,8 @@ def run(cluster, options):
     first.cleat(
         "volume", "create", "big", "--size", "1Gi", "--ha", "2", "--nodes", nodes, "--fs", "none"
     )
+    # While its pool is empty: a node that was full a moment ago is passed over.
+    second.cleat("volume", "create", "other", "--size", "640M", "--nodes", second.name)
     check_full_everywhere(first)
     check_full_on_one(cluster)
 
