@@ -107,6 +107,12 @@ class Node:
         self.cleat("host", "detach", volume)
 
 
+def _end_of(log, lines=25):
+    """Its last lines but for those of level D: what a report of the failure shows by itself."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [line for line in text.splitlines() if " D " not in line[:30]][-lines:]
+
+
 class Cluster:
     """A lab of its own in a temporary directory, down again at the end whatever happened."""
 
@@ -155,6 +161,9 @@ class Cluster:
             target = pathlib.Path(self.keep_logs_in) / log.parent.name / log.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(log, target)
+        for log in sorted(self.directory.glob("nodes/*/cleatd.log")):
+            say(f"the end of {log.parent.name}'s cleatd.log:")
+            print(*_end_of(log), sep="\n", flush=True)
         say(f"the nodes' logs are in {self.keep_logs_in}")
 
     def crash(self, node):
