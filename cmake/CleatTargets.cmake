@@ -37,6 +37,8 @@ function(cleat_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE cleat_flags ${ARG_DEPS} GTest::gtest_main GTest::gmock)
+  # The time of a test is in the library that it tests: what compiles sooner is better here.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 600)
 endfunction()
