@@ -21,18 +21,23 @@ uint64_t fresh_numbers() {
       std::chrono::duration_cast<std::chrono::microseconds>(since).count());
 }
 
+tl::unexpected<control::Failure> busy_by_other_frontend() {
+  return failure(Code::kBusy, "the volume is attached here by the other frontend: detach it first");
+}
+
 }  // namespace
 
 io::Task<Outcome<control::AttachedVolume>> Attachments::attach(VolumeId volume,
                                                                control::AttachOptions options) {
   Turn turn = co_await enter(volume);
-  auto held = co_await server(options.frontend).holds(volume);
+  auto held = co_await device_waits(turn.entry());
   if (!held) co_return tl::unexpected(held.error());
+  if (*held && options.frontend != control::Frontend::kFuse) co_return busy_by_other_frontend();
   if (*held) {
     auto resumed = co_await resume_in_turn(turn.entry(), options);
     if (resumed || resumed.error().code != Code::kStaleEpoch) co_return resumed;
     LOG_WARN("{}: its device is replaced", resumed.error().message);
-    auto gone = co_await server(options.frontend).withdraw(volume, true);
+    auto gone = co_await fuse_.withdraw(volume, true);
     if (!gone) co_return tl::unexpected(gone.error());
   }
   Attaching how;
@@ -85,8 +90,7 @@ io::Task<Outcome<control::AttachedVolume>> Attachments::attach_in_turn(Entry& en
   auto over = co_await end_over(entry);
   if (!over) co_return tl::unexpected(over.error());
   if (entry.device && entry.device->frontend != how.options.frontend) {
-    co_return failure(Code::kBusy,
-                      "the volume is attached here by the other frontend: detach it first");
+    co_return busy_by_other_frontend();
   }
   const bool was_open = entry.volume != nullptr;
   if (!how.options.through_primary) {
@@ -188,12 +192,19 @@ io::Task<Outcome<>> Attachments::withdraw(Entry& entry, bool force) {
   co_return gone;
 }
 
+io::Task<Outcome<>> Attachments::withdraw_waiting(Entry& entry, bool force) {
+  auto waits = co_await device_waits(entry);
+  if (!waits) co_return tl::unexpected(waits.error());
+  if (*waits) co_return co_await fuse_.withdraw(entry.id, force);
+  co_return Outcome<>{};
+}
+
 io::Task<Outcome<>> Attachments::detach(VolumeId volume, bool force) {
   Turn turn = co_await enter(volume);
   Entry& entry = turn.entry();
   auto gone = co_await withdraw(entry, force);
   if (!gone) co_return gone;
-  if (!entry.device) gone = co_await fuse_.withdraw(volume, force);  // of an earlier process
+  if (!entry.device) gone = co_await withdraw_waiting(entry, force);
   if (!gone) co_return gone;
   co_await leave_share(entry);
   if (entry.healing) co_return Outcome<>{};

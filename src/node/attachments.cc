@@ -101,7 +101,7 @@ io::Task<Outcome<>> Attachments::heal(VolumeId volume) {
   auto over = co_await end_over(entry);
   if (!over) co_return over;
   if (entry.volume) co_return Outcome<>{};
-  auto opened = co_await open(entry, engine::AttachRequest{});
+  auto opened = co_await open_for_a_while(entry);
   if (!opened) co_return opened;
   entry.healing = true;
   group_.spawn(heal_and_shut(volume));
@@ -121,12 +121,43 @@ io::Task<void> Attachments::heal_and_shut(VolumeId volume) {
   if (!closed) LOG_WARN("{}", closed.error().message);
 }
 
+io::Task<Outcome<bool>> Attachments::device_waits(Entry& entry) {
+  auto waits = co_await fuse_.holds(entry.id);
+  if (!waits && waits.error().code == Code::kUnreachable) co_return false;  // no keeper, no device
+  co_return waits;
+}
+
+// Who shuts the volume again takes it from a device of an earlier process that waits for it here.
+io::Task<Outcome<>> Attachments::open_for_a_while(Entry& entry) {
+  auto waits = co_await device_waits(entry);
+  if (!waits) co_return tl::unexpected(waits.error());
+  if (*waits) {
+    co_return failure(Code::kBusy,
+                      "volume {}: its device waits to be served again after cleatd was started "
+                      "anew: try again in a moment",
+                      entry.id.value);
+  }
+  co_return co_await open(entry, engine::AttachRequest{});
+}
+
 io::Task<Outcome<>> Attachments::with_volume(VolumeId volume, Change change, bool heal) {
   Turn turn = co_await enter(volume);
-  Entry& entry = turn.entry();
+  co_return co_await change_in_turn(turn.entry(), std::move(change), heal);
+}
+
+io::Task<Outcome<>> Attachments::with_detached_volume(VolumeId volume, Change change) {
+  Turn turn = co_await enter(volume);
+  if (turn.entry().device) {
+    co_return failure(Code::kBusy, "volume {} is attached: detach it first", volume.value);
+  }
+  co_return co_await change_in_turn(turn.entry(), std::move(change), false);
+}
+
+io::Task<Outcome<>> Attachments::change_in_turn(Entry& entry, Change change, bool heal) {
+  const VolumeId volume = entry.id;
   bool opened_here = !entry.volume;
   if (opened_here) {
-    auto opened = co_await open(entry, engine::AttachRequest{});
+    auto opened = co_await open_for_a_while(entry);
     if (!opened) co_return opened;
   }
   io::Task<Result<void>> task = change(entry.volume->volume());

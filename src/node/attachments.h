@@ -40,6 +40,8 @@ class Attachments {
   // `heal`, until its replicas are in sync.
   using Change = std::function<io::Task<Result<void>>(engine::Volume&)>;
   io::Task<control::Outcome<>> with_volume(VolumeId volume, Change change, bool heal = false);
+  // kBusy when it has a device here, or is about to have one.
+  io::Task<control::Outcome<>> with_detached_volume(VolumeId volume, Change change);
   // Devices that ended by themselves: what is left of them goes, and their volumes are open without
   // one until the next attach or detach.
   io::Task<void> drop_lost_devices();
@@ -70,6 +72,11 @@ class Attachments {
 
   io::Task<Turn> enter(VolumeId volume);
   io::Task<control::Outcome<>> open(Entry& entry, engine::AttachRequest request);
+  io::Task<control::Outcome<>> open_for_a_while(Entry& entry);
+  io::Task<control::Outcome<>> change_in_turn(Entry& entry, Change change, bool heal);
+  // A device of an earlier process, that nobody serves yet.
+  io::Task<control::Outcome<bool>> device_waits(Entry& entry);
+  io::Task<control::Outcome<>> withdraw_waiting(Entry& entry, bool force);
   io::Task<control::Outcome<>> shut(Entry& entry);
   struct Attaching {
     control::AttachOptions options;

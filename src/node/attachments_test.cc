@@ -133,6 +133,50 @@ TEST_F(AttachmentsTest, ASharedDeviceThatEndedByItselfIsMadeAnew) {
   EXPECT_TRUE(written) << to_string(written.error());
 }
 
+// A snapshot that is asked for while cleatd starts: opened for it and shut again, the volume would
+// have no primary, and its device would be taken for one of long ago.
+TEST_F(AttachmentsTest, WhileADeviceWaitsTheVolumeIsNotOpenedAndShut) {
+  registry.edit().primary = NodeId(1);
+  fuse.held = true;
+  auto nothing = [](engine::Volume&) -> io::Task<Result<void>> { co_return Result<void>{}; };
+  auto changed = loop.wait(attachments.with_volume(kVolume, nothing));
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, Code::kBusy);
+  EXPECT_EQ(loop.wait(attachments.heal(kVolume)).error().code, Code::kBusy);
+  control::AttachOptions by_nbd;
+  by_nbd.frontend = control::Frontend::kNbd;
+  EXPECT_EQ(loop.wait(attachments.attach(kVolume, by_nbd)).error().code, Code::kBusy);
+  ASSERT_TRUE(loop.wait(attachments.resume(kVolume, {})));
+  EXPECT_EQ(fuse.resumed, 1);
+  EXPECT_TRUE(loop.wait(attachments.with_volume(kVolume, nothing)));
+}
+
+// A restore that was asked for while it was detached, and has its turn when it is attached.
+TEST_F(AttachmentsTest, WhatNeedsADetachedVolumeIsRefusedOnceItHasADevice) {
+  replicas[0].takes = [](const wire::Header&) -> Duration { return 1s; };
+  std::optional<Outcome<AttachedVolume>> attached;
+  std::optional<Outcome<>> changed;
+  control::AttachOptions options;
+  Attachments::Change nothing = [](engine::Volume&) -> io::Task<Result<void>> {
+    co_return Result<void>{};
+  };
+  auto attach = [&]() -> io::Task<void> {
+    auto task = attachments.attach(kVolume, options);
+    attached = co_await std::move(task);
+  };
+  auto change = [&]() -> io::Task<void> {
+    auto task = attachments.with_detached_volume(kVolume, nothing);
+    changed = co_await std::move(task);
+  };
+  loop.spawn(attach());
+  loop.spawn(change());
+  loop.run_until(loop.now() + 60s);
+  ASSERT_TRUE(attached && changed);
+  ASSERT_TRUE(*attached);
+  ASSERT_FALSE(*changed);
+  EXPECT_EQ(changed->error().code, Code::kBusy);
+}
+
 // An upgrade must not wait for a replica that is away, nor fail what waits for it.
 TEST_F(AttachmentsTest, AnOrderlyStopLeavesWhatStallsToTheNextProcess) {
   attach_device();

@@ -129,15 +129,10 @@ Outcome<> Volumes::delete_snapshot(VolumeId volume, SnapshotId snapshot) {
 }
 
 Outcome<> Volumes::restore(VolumeId volume, SnapshotId snapshot) {
-  bool attached = plane_.thread().ask(
-      [this, volume] { return plane_.attachments().device(volume) != nullptr; });
-  if (attached) {
-    return failure(Code::kBusy, "volume {} is attached: detach it before restoring a snapshot",
-                   volume.value);
-  }
   Attachments::Change change = [snapshot](engine::Volume& open) { return open.restore(snapshot); };
-  return plane_.thread().call<Outcome<>>(
-      [this, volume, &change] { return plane_.attachments().with_volume(volume, change); });
+  return plane_.thread().call<Outcome<>>([this, volume, &change] {
+    return plane_.attachments().with_detached_volume(volume, change);
+  });
 }
 
 Outcome<> Volumes::resize(VolumeId volume, uint64_t size_blocks) {
