@@ -84,7 +84,12 @@ Outcome<> HostManager::check_attach(const VolumeView& volume, const Topology& to
     return failure(Code::kBusy, "volume {} is still being created", volume.spec.name());
   }
   const NodeView* where = topology.find(node);
-  const bool there = volume.record.primary == node || volume.attachment_on(node) != nullptr;
+  const bool has_device = volume.attachment_on(node) != nullptr;
+  const bool there = volume.record.primary == node || has_device;
+  if (request.again() && !has_device) {
+    return failure(Code::kNotFound, "volume {} is not attached on {} any more", volume.spec.name(),
+                   topology.name(node));
+  }
   if (where != nullptr && where->node.maintenance() && !there && !request.force()) {
     return failure(Code::kBusy, "node {} is in maintenance", topology.name(node));
   }

@@ -58,6 +58,20 @@ TEST_F(HostTest, AnAttachThatFollowsADetachAtOnceIsNotForgottenByIt) {
   }
 }
 
+TEST_F(HostTest, AnAttachAgainIsOnlyDoneWhereItIsAttached) {
+  create("data1", 2);
+  v1::AttachRequest again;
+  again.set_volume("data1");
+  again.set_node("n1");
+  again.set_again(true);
+  EXPECT_EQ(hosts.attach(again).error().code, Code::kNotFound);
+  ASSERT_TRUE(attach("data1", "n2"));
+  EXPECT_EQ(hosts.attach(again).error().code, Code::kNotFound);
+  EXPECT_TRUE(inspect("data1").attachment().node() == "n2");
+  again.set_node("n2");
+  EXPECT_TRUE(hosts.attach(again));
+}
+
 TEST_F(HostTest, AFailedAttachLeavesTheVolumeDetached) {
   VolumeId id = create("data1");
   state(1).volume_call_fails = Code::kIoError;

@@ -36,6 +36,10 @@ class NodeTest : public ::testing::Test {
     volume.set_fs("ext4");
     volume.mutable_attachment()->set_node("n1");
     volume.mutable_attachment()->set_node_online(true);
+    auto* replica = volume.add_replicas();
+    replica->set_node("n1");
+    replica->set_state(api::REPLICA_STATE_IN_SYNC);
+    replica->set_reachable(true);
     const std::string device = fake.state().device_directory + "/" + name;
     std::ofstream(device).close();
     volume.mutable_attachment()->set_device(device);
@@ -223,6 +227,27 @@ TEST_F(NodeTest, AVolumeThatIsNotAttachedHereIsNotStaged) {
 }
 
 // After a takeover and back: the mount is of a device that is no more.
+// A node that was away for less time than it takes to be given up: its pods stay, and their volumes
+// stay published there.
+TEST_F(NodeTest, AfterTheNodeStartedAnewTheDeviceIsMadeAgain) {
+  ASSERT_TRUE(stage());
+  mounts.lines.clear();
+  const std::string device = volume().attachment().device();
+  mounts.numbers.erase(device);
+  fake.state().after_attach = [&](const api::Volume&) { mounts.numbers[device] = "7:9"; };
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(fake.state().count("Attach data n1"), 1);
+  ASSERT_EQ(mounts.lines.size(), 1U);
+  EXPECT_EQ(mounts.lines[0].device_number, "7:9");
+}
+
+TEST_F(NodeTest, ADeviceIsNotMadeAgainWhereItIsNoLongerWanted) {
+  mounts.numbers.erase(volume().attachment().device());
+  (*fake.state().find(id)->mutable_labels())[kLabelUnpublished] = "n1,n2";
+  EXPECT_EQ(stage().error().code, Code::kBusy);
+  EXPECT_EQ(fake.state().count("Attach"), 0);
+}
+
 TEST_F(NodeTest, WhatAnEarlierDeviceLeftIsReplaced) {
   ASSERT_TRUE(stage());
   ASSERT_TRUE(publish(path("pod")));

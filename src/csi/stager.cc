@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "common/log.h"
+#include "csi/attachments.h"
 #include "csi/file_systems.h"
 #include "csi/names.h"
 
@@ -62,13 +63,33 @@ Outcome<> Stager::stage(const spec::NodeStageVolumeRequest& request) {
   OUTCOME_ASSIGN(wish.path, real_path(request.staging_target_path()));
   OUTCOME_ASSIGN(auto turn, context_.in_flight.begin("volume " + request.volume_id()));
   OUTCOME_ASSIGN(wish.volume, context_.cleatd.volume(request.volume_id()));
-  OUTCOME_ASSIGN(wish.device, local_device(context_, wish.volume));
+  OUTCOME_ASSIGN(wish.device, device_of(wish.volume));
   wish.read_only = wants_read_only(wish.usage, request.publish_context());
   if (wish.usage.block) return context_.mounts.set_read_only(wish.device.path, wish.read_only);
   wish.options = asked_options(request);
   OUTCOME_ASSIGN(bool staged, is_staged(wish));
   if (staged) return {};
   return mount(wish);
+}
+
+// A volume that is published here has no device after the node, or the keeper of its devices,
+// started anew: it is made again, as nobody else does.
+Outcome<LocalDevice> Stager::device_of(api::Volume& volume) {
+  auto device = local_device(context_, volume);
+  if (device || device.error().code != Code::kNotFound) return device;
+  if (names_node(volume, kLabelUnpublished, context_.node)) {
+    return failure(Code::kBusy, "volume {} was taken from {}: it must be published first",
+                   volume.name(), context_.node);
+  }
+  LOG_WARN("volume {}: its device is gone ({}) and made again", volume.name(),
+           device.error().message);
+  api::AttachRequest request;
+  request.set_volume(volume.id());
+  request.set_node(context_.node);
+  request.set_again(true);
+  OUTCOME_TRY(context_.cleatd.call<api::Hosts>(&api::Hosts::Stub::Attach, request));
+  OUTCOME_ASSIGN(volume, context_.cleatd.volume(volume.id()));
+  return local_device(context_, volume);
 }
 
 // What an earlier attach left at the path (its device is gone, or failed) is taken off.

@@ -18,6 +18,7 @@ class Stager {
 
  private:
   struct Wish;
+  Outcome<LocalDevice> device_of(api::Volume& volume);
   Outcome<bool> is_staged(const Wish& wish);
   Outcome<> mount(const Wish& wish);
 

@@ -1,5 +1,7 @@
 #include "csi/testing/fake_cleatd.h"
 
+#include "csi/attachments.h"
+
 namespace cleat::csi {
 namespace {
 
@@ -281,6 +283,9 @@ grpc::Status FakeHosts::Attach(grpc::ServerContext* context, const api::AttachRe
   auto status = begin(context, "Attach",
                       found->name() + " " + request->node() + (request->force() ? " force" : ""));
   if (!status.ok()) return status;
+  if (request->again() && attachment_on(*found, request->node()) == nullptr) {
+    return refuse(context, Code::kNotFound, "it is not attached there any more");
+  }
   const bool elsewhere = found->has_attachment() && found->attachment().node() != request->node();
   const bool online = found->attachment().node_online();
   const bool through = found->shared() && elsewhere && online;
@@ -297,6 +302,7 @@ grpc::Status FakeHosts::Attach(grpc::ServerContext* context, const api::AttachRe
   attachment->set_device(state_.device_directory + "/" + found->name());
   found->set_state(api::VOLUME_STATE_ATTACHED);
   *response->mutable_attachment() = *attachment;
+  if (state_.after_attach) state_.after_attach(*found);
   return status;
 }
 

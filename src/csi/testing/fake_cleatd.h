@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -31,6 +32,7 @@ struct FakeState {
   std::map<std::string, Code> fails;  // method -> the next call fails with it
   uint64_t next_id = 100;
   std::string device_directory = "/dev/cleat";
+  std::function<void(const api::Volume&)> after_attach;
 
   api::Volume* find(const std::string& name_or_id) {
     for (auto& [id, volume] : volumes) {
