@@ -121,7 +121,9 @@ Task<Result<void>> DeviceSet::detach(VolumeId volume, bool is_forced) {
   if (!is_forced && waiting_.contains(volume)) {
     co_return fail(Code::kBusy, "nobody serves yet what its orderly end would write");
   }
-  CO_TRY(co_await keeper_.destroy(volume, is_forced));
+  auto destroyed = co_await keeper_.destroy(volume, is_forced);
+  // A keeper that ended has taken its devices with it; the server would go on with what is freed.
+  if (!destroyed && !keeper_.is_lost()) co_return destroyed;
   waiting_.erase(volume);
   auto found = served_.find(volume);
   if (found == served_.end()) co_return Result<void>{};
