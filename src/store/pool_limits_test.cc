@@ -292,6 +292,36 @@ TEST(FullPool, TheFileGrowsAheadOfNeed) {
   EXPECT_GT(f.medium()->size_bytes(), before);
 }
 
+// Replicas that all answer "full" are taken for equal.
+TEST(FullPool, ADiscardThatIsFullHasChangedNothing) {
+  PoolFixture f;
+  f.must_open();
+  uint64_t each = f.pool().stats().free_hole_slots * 11 / 20;  // both begin
+  std::vector<ReplicaStore*> volumes{f.create(kVolume, 100000), f.create(kVolume + 1, 100000)};
+  for (ReplicaStore* v : volumes) {
+    for (uint64_t i = 0; i < each; ++i) ASSERT_TRUE(f.write(v, i * kBlocksPerExtent, {i + 1}));
+    ASSERT_TRUE(f.loop().wait(v->freeze(SnapshotId(1))));
+  }
+  std::vector<Result<void>> outcomes(2);
+  auto discard = [&](size_t i) -> io::Task<void> {
+    WriteAt at;
+    at.range = {0, static_cast<uint32_t>(each * kBlocksPerExtent)};
+    auto zeroing = volumes[i]->zero(at);
+    outcomes[i] = co_await std::move(zeroing);
+  };
+  f.loop().spawn(discard(0));
+  f.loop().spawn(discard(1));
+  f.loop().run();
+  size_t failed = 0;
+  for (size_t i = 0; i < 2; ++i) {
+    if (outcomes[i]) continue;
+    ++failed;
+    bool changed = f.read(volumes[i], {0, 1}) != Values{1};
+    EXPECT_EQ(code_of(outcomes[i]), changed ? Code::kIoError : Code::kNoSpace);
+  }
+  EXPECT_GE(failed, 1U) << "there are slots for one of them";
+}
+
 TEST(FullPool, HoleSlotsRunOutWithAClearError) {
   PoolFixture f;
   f.must_open();

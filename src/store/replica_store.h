@@ -63,7 +63,8 @@ class ReplicaStore {
   // kOutOfRange.
   io::Task<Result<void>> write(WriteAt at, ConstBuffer data);
   // Blocks read as zeros afterwards. Frees what nothing else needs and allocates nothing but, where
-  // a frozen layer has data below, a hole slot; kNoSpace when those are used up.
+  // a frozen layer has data below, a hole slot. kNoSpace when those are used up (nothing changed);
+  // kIoError when that happens half way.
   io::Task<Result<void>> zero(WriteAt at);
   // Blocks never written read as zeros. kNotFound for an unknown snapshot; kIoError, kCorrupt.
   io::Task<Result<void>> read(View view, BlockRange range, MutableBuffer into);

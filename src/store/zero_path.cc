@@ -79,6 +79,11 @@ io::Task<Result<void>> wait_for_holes(PoolCore& pool, Replica& replica, BlockRan
   co_return Result<void>{};
 }
 
+// A full pool changes nothing; this one has.
+Result<void> cut_short() {
+  return fail(Code::kIoError, "the pool's hole slots were used up in the middle of a discard");
+}
+
 }  // namespace
 
 io::Task<Result<void>> zero_blocks(PoolCore& pool, Replica& replica, WriteAt at) {
@@ -87,8 +92,9 @@ io::Task<Result<void>> zero_blocks(PoolCore& pool, Replica& replica, WriteAt at)
   Result<void> holes = co_await wait_for_holes(pool, replica, at.range);
   CO_TRY(holes);
   note_write(pool, replica, at);
+  uint32_t first = extent_of(at.range.first);
   uint32_t last = extent_of(at.range.end() - 1);
-  for (uint32_t from = extent_of(at.range.first);;) {
+  for (uint32_t from = first;;) {
     CO_TRY(pool.usable());
     if (pool.journal.crowded()) {
       pool.journal.request_flush();
@@ -99,6 +105,7 @@ io::Task<Result<void>> zero_blocks(PoolCore& pool, Replica& replica, WriteAt at)
     if (pool.holes.free_count() < kExtentsPerStep &&
         holes_needed(pool, *replica.top, at.range) > pool.holes.free_count()) {
       Result<void> more = co_await wait_for_holes(pool, replica, at.range);
+      if (!more && more.error().code == Code::kNoSpace && from > first) co_return cut_short();
       CO_TRY(more);
       continue;
     }
