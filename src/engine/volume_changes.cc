@@ -69,8 +69,8 @@ io::Task<void> Volume::freeze_member(core::MemberIndex member, SnapshotId snapsh
   wire::Header request;
   request.snapshot = snapshot;
   for (;;) {
-    request.type = wire::Type::kFreeze;
-    auto reply = co_await members_.call(member, request, {}, {}, kSnapshotTimeout);
+    request.type = wire::Type::kFreeze;  // a flush: writes wait for it no longer than for that
+    auto reply = co_await members_.call(member, request, {}, {});
     if (reply) co_return;
     if (reply.error().code == Code::kAlreadyExists) {
       request.type = wire::Type::kDeleteSnapshot;

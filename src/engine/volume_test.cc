@@ -112,6 +112,25 @@ TEST_F(VolumeTest, ASnapshotHoldsNoWritesWhileTheMetadataIsAway) {
   EXPECT_EQ(registry.record().snapshots.size(), 1U);
 }
 
+// Its process lives, so it is never silent; with the writes held nothing else finds it.
+TEST_F(VolumeTest, ASnapshotHoldsWritesNoLongerThanAnOperationMayTake) {
+  attach();
+  loop.run_until(loop.now() + 8s);
+  replicas[1].stuck_at = wire::Type::kFreeze;
+  std::optional<Result<void>> taken;
+  auto take = [&](Volume& at) -> io::Task<void> { taken = co_await at.snapshot(snapshot_of(5)); };
+  loop.spawn(take(*volume));
+  loop.run_until(loop.now() + 1s);
+  std::optional<Result<void>> written;
+  loop.spawn(write_one(3, written));
+  loop.run_until(loop.now() + kOperationTimeout + 2s);
+  ASSERT_TRUE(written) << "its writes wait for a disk that does not answer";
+  EXPECT_TRUE(*written);
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(*taken);
+  EXPECT_EQ(volume->status().in_sync, (core::MemberSet{0}));
+}
+
 // Its list of writes was being made equal; a generation that was called stable meanwhile hid what
 // differed from the resync.
 TEST_F(VolumeTest, R7NoGenerationIsStableBeforeTheMembersAreEqual) {

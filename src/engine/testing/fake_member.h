@@ -24,6 +24,7 @@ struct FakeReplica {
   std::function<std::optional<Error>(const wire::Header&)> fails;
   bool silent = false;                    // calls end with kTimedOut after their timeout
   std::optional<wire::Type> silent_from;  // the first call of this type makes it silent
+  std::optional<wire::Type> stuck_at;     // calls of this type need a disk that does not answer
   std::function<Duration(const wire::Header&)> takes;  // beside the 100 us of every call
   // Its answer to kNextChanged, whose base is none for 0 blocks of payload; nothing: no change.
   std::function<BlockRange(const wire::Header&, std::optional<SnapshotId> base)> changed;
@@ -80,7 +81,7 @@ class FakeMember final : public Member {
   io::Task<Result<void>> answer(wire::Header request, Duration timeout) {
     replica_.calls.push_back(request);
     if (replica_.silent_from == request.type) replica_.silent = true;
-    if (replica_.silent) {
+    if (replica_.silent || replica_.stuck_at == request.type) {
       TimePoint give_up_at = loop_.now() + timeout;
       uint32_t given_up = replica_.given_up;
       while (loop_.now() < give_up_at && replica_.given_up == given_up) {
