@@ -192,6 +192,14 @@ TEST_F(ControllerTest, ACloneOfASnapshotHasItsDataAndItsOwnWishes) {
   EXPECT_EQ(volumes.create(request).error().code, Code::kOutOfRange);
 }
 
+// The snapshot may be from before: then the clone is blank, and is to be formatted.
+TEST_F(ControllerTest, AVolumeMadeFromAFormattedOneIsNotMarkedAsFormatted) {
+  const std::string source = create("src");
+  (*state().find(source)->mutable_labels())[kLabelFormatted] = source;
+  create(from_volume("copy", source));
+  EXPECT_EQ(label_of(*state().find("copy"), kLabelFormatted), "");
+}
+
 // Each step fails once; the repeated call ends where an undisturbed one would.
 TEST_F(ControllerTest, ACloneCutShortAtEachStepIsFinished) {
   const std::string source = create("src");

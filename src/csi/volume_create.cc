@@ -248,7 +248,8 @@ Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
   OUTCOME_ASSIGN(uint64_t size, choose_size(wish.range, base.size_bytes()));
   auto labels = labels_for(wish, size);
   // A clone begins with the labels of its source: these are not its own.
-  for (const char* label : {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting}) {
+  for (const char* label :
+       {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting, kLabelFormatted}) {
     labels[label] = "";
   }
   if (wish.request.volume_content_source().has_volume()) {

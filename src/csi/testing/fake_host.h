@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -78,7 +79,11 @@ class FakeMounts final : public MountPort {
 
 class FakeFileSystems final : public FileSystemPort {
  public:
-  Outcome<FoundFileSystem> probe(const std::string&) override { return found; }
+  Outcome<FoundFileSystem> probe(const std::string&) override {
+    const FoundFileSystem before = found;
+    if (after_probe) after_probe();
+    return before;
+  }
   Outcome<> make(const std::string& fs, const std::string&) override {
     calls.push_back("make " + fs);
     found = {cut_short ? "" : fs, false};
@@ -105,6 +110,7 @@ class FakeFileSystems final : public FileSystemPort {
   }
 
   FoundFileSystem found{"", true};
+  std::function<void()> after_probe;  // what others do meanwhile
   uint64_t fs_bytes = 0;
   uint64_t device_bytes = 1 << 30;
   bool cut_short = false;  // make() fails half-way
