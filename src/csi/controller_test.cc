@@ -244,10 +244,31 @@ TEST_F(ControllerTest, WhatCantBeMadeFromAVolumeTakesNoSnapshotOfIt) {
   (*request.mutable_parameters())["fs"] = "xfs";
   EXPECT_EQ(volumes.create(request).error().code, Code::kInvalidArgument);
   request = from_volume("copy", source);
+  request.mutable_volume_capabilities(0)->mutable_mount()->set_fs_type("xfs");
+  EXPECT_EQ(volumes.create(request).error().code, Code::kInvalidArgument);
+  request = from_volume("copy", source);
   request.mutable_capacity_range()->set_required_bytes(1);
   request.mutable_capacity_range()->set_limit_bytes(4096);
   EXPECT_EQ(volumes.create(request).error().code, Code::kOutOfRange);
   EXPECT_EQ(state().count("SnapshotCreate"), 0);
+}
+
+TEST_F(ControllerTest, WhatIsMadeFromASnapshotHasItsFileSystem) {
+  const std::string source = create("src");
+  auto request = wish("copy", 2 * kGiB);
+  request.mutable_volume_content_source()->mutable_snapshot()->set_snapshot_id(
+      snapshot(source, "snap"));
+  auto* mount = request.mutable_volume_capabilities(0)->mutable_mount();
+  mount->set_fs_type("xfs");
+  auto refused = volumes.create(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message.find("the source has ext4"), std::string::npos);
+  mount->set_fs_type("ext4");
+  EXPECT_TRUE(volumes.create(request));
+  request.set_name("raw");
+  request.mutable_volume_capabilities(0)->mutable_block();
+  EXPECT_TRUE(volumes.create(request)) << "a raw device has whatever is on it";
 }
 
 TEST_F(ControllerTest, TheHiddenBaseOfACloneIsSeenByNobodyAndGoesWithIt) {
