@@ -200,6 +200,27 @@ TEST_F(ControllerTest, AVolumeMadeFromAFormattedOneIsNotMarkedAsFormatted) {
   EXPECT_EQ(label_of(*state().find("copy"), kLabelFormatted), "");
 }
 
+TEST_F(ControllerTest, AVolumeMadeFromAnotherHasTheGroupAndMountOptionsOfItsOwnClass) {
+  auto request = wish("src");
+  for (auto [key, value] :
+       {std::pair{"group", "vg"}, {"fg", "true"}, {"mount_options", "noatime"}}) {
+    (*request.mutable_parameters())[key] = value;
+  }
+  const std::string source = create(request).volume_id();
+  auto bare = create(from_volume("bare", source));
+  EXPECT_FALSE(bare.volume_context().contains(kLabelMountOptions));
+  for (const char* label : {kLabelGroup, kLabelApart, kLabelMountOptions}) {
+    EXPECT_EQ(label_of(*state().find("bare"), label), "") << label;
+  }
+  request = from_volume("own", source);
+  (*request.mutable_parameters())["group"] = "other";
+  (*request.mutable_parameters())["mount_options"] = "discard";
+  auto own = create(request);
+  EXPECT_EQ(own.volume_context().at(kLabelMountOptions), "discard");
+  EXPECT_EQ(label_of(*state().find("own"), kLabelGroup), "other");
+  EXPECT_EQ(label_of(*state().find("own"), kLabelApart), "");
+}
+
 // Each step fails once; the repeated call ends where an undisturbed one would.
 TEST_F(ControllerTest, ACloneCutShortAtEachStepIsFinished) {
   const std::string source = create("src");

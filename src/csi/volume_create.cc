@@ -257,6 +257,10 @@ Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
        {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting, kLabelFormatted}) {
     labels[label] = "";
   }
+  // These are as the class says; what it leaves out is not the source's either.
+  for (const char* label : {kLabelGroup, kLabelApart, kLabelMountOptions}) {
+    labels.try_emplace(label, "");
+  }
   if (wish.request.volume_content_source().has_volume()) {
     OUTCOME_ASSIGN(base, hidden_base(wish, base));
     labels[kLabelBase] = base.id();
