@@ -265,6 +265,29 @@ TEST_F(NodeTest, ItGrowsWhileMountedWhereItCan) {
   EXPECT_EQ(file_systems.calls.back(), "grow xfs mounted");
 }
 
+TEST_F(NodeTest, AGrowthThatWasCutShortAfterTheMountIsMadeUpFor) {
+  file_systems.found = {"xfs", false};
+  fake.state().find(id)->set_fs("xfs");
+  file_systems.fs_bytes = file_systems.device_bytes / 2;
+  file_systems.growth_fails = true;
+  EXPECT_EQ(stage().error().code, Code::kIoError);
+  EXPECT_EQ(mounts.count("mount"), 1);
+  file_systems.growth_fails = false;
+  file_systems.calls.clear();
+  ASSERT_TRUE(stage());
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"grow xfs mounted"});
+  EXPECT_EQ(mounts.count("mount"), 1);
+}
+
+TEST_F(NodeTest, WhatIsStagedReadOnlyIsNotGrown) {
+  file_systems.found = {"xfs", false};
+  set_mode(Mode::SINGLE_NODE_READER_ONLY);
+  ASSERT_TRUE(stage());
+  ASSERT_TRUE(stage());
+  EXPECT_TRUE(file_systems.calls.empty());
+}
+
 TEST_F(NodeTest, OptionsComeFromTheClassAndTheClaim) {
   (*stage_request.mutable_volume_context())[kLabelMountOptions] = "noatime,discard";
   stage_request.mutable_volume_capability()->mutable_mount()->add_mount_flags("nodev");

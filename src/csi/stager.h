@@ -20,6 +20,7 @@ class Stager {
   struct Wish;
   Outcome<bool> is_staged(const Wish& wish);
   Outcome<> mount(const Wish& wish);
+  Outcome<> grow_mounted(const Wish& wish);
 
   const NodeContext& context_;
 };

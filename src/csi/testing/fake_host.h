@@ -102,6 +102,7 @@ class FakeFileSystems final : public FileSystemPort {
   Outcome<> grow(const std::string& fs, const std::string&,
                  const std::string& mounted_at) override {
     calls.push_back(fmt::format("grow {} {}", fs, mounted_at.empty() ? "unmounted" : "mounted"));
+    if (growth_fails) return failure(Code::kIoError, "killed");
     if (fs == "ext4" && !mounted_at.empty() && !may_grow_mounted) {
       return failure(Code::kPermission, "Permission denied");
     }
@@ -116,6 +117,7 @@ class FakeFileSystems final : public FileSystemPort {
   bool cut_short = false;  // make() fails half-way
   bool whole = true;
   bool may_grow_mounted = false;
+  bool growth_fails = false;
   std::vector<std::string> calls;
 };
 
