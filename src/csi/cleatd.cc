@@ -90,12 +90,19 @@ Outcome<std::vector<api::Pool>> Cleatd::pools() const {
   return std::vector<api::Pool>(found.pools().begin(), found.pools().end());
 }
 
-Outcome<> Cleatd::set_labels(const std::string& volume_id,
-                             const std::map<std::string, std::string>& labels) const {
+Outcome<api::Volume> Cleatd::change_labels(const std::string& volume_id,
+                                           const std::map<std::string, std::string>& set,
+                                           const std::vector<std::string>& removed) const {
   api::UpdateVolumeRequest request;
   request.set_volume(volume_id);
-  request.mutable_labels()->insert(labels.begin(), labels.end());
-  OUTCOME_TRY(call<api::Volumes>(&api::Volumes::Stub::Update, request));
+  request.mutable_labels()->insert(set.begin(), set.end());
+  for (const std::string& label : removed) request.add_remove_labels(label);
+  return call<api::Volumes>(&api::Volumes::Stub::Update, request);
+}
+
+Outcome<> Cleatd::set_labels(const std::string& volume_id,
+                             const std::map<std::string, std::string>& labels) const {
+  OUTCOME_TRY(change_labels(volume_id, labels, {}));
   return {};
 }
 
@@ -107,10 +114,7 @@ Outcome<api::Volume> Cleatd::set_shared(const std::string& volume_id, bool share
 }
 
 Outcome<> Cleatd::remove_label(const std::string& volume_id, const std::string& label) const {
-  api::UpdateVolumeRequest request;
-  request.set_volume(volume_id);
-  request.add_remove_labels(label);
-  OUTCOME_TRY(call<api::Volumes>(&api::Volumes::Stub::Update, request));
+  OUTCOME_TRY(change_labels(volume_id, {}, {label}));
   return {};
 }
 

@@ -56,6 +56,10 @@ class Cleatd {
   Outcome<std::vector<api::Volume>> snapshots() const;
   Outcome<std::vector<api::Node>> nodes() const;
   Outcome<std::vector<api::Pool>> pools() const;
+  // Both in one change; the volume as it is after it.
+  Outcome<api::Volume> change_labels(const std::string& volume_id,
+                                     const std::map<std::string, std::string>& set,
+                                     const std::vector<std::string>& removed) const;
   Outcome<> set_labels(const std::string& volume_id,
                        const std::map<std::string, std::string>& labels) const;
   Outcome<api::Volume> set_shared(const std::string& volume_id, bool shared) const;

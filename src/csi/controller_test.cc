@@ -192,6 +192,35 @@ TEST_F(ControllerTest, ACloneOfASnapshotHasItsDataAndItsOwnWishes) {
   EXPECT_EQ(volumes.create(request).error().code, Code::kOutOfRange);
 }
 
+// The snapshot may be from before: then the clone is blank, and is to be formatted.
+TEST_F(ControllerTest, AVolumeMadeFromAFormattedOneIsNotMarkedAsFormatted) {
+  const std::string source = create("src");
+  (*state().find(source)->mutable_labels())[kLabelFormatted] = source;
+  create(from_volume("copy", source));
+  EXPECT_EQ(label_of(*state().find("copy"), kLabelFormatted), "");
+}
+
+TEST_F(ControllerTest, AVolumeMadeFromAnotherHasTheGroupAndMountOptionsOfItsOwnClass) {
+  auto request = wish("src");
+  for (auto [key, value] :
+       {std::pair{"group", "vg"}, {"fg", "true"}, {"mount_options", "noatime"}}) {
+    (*request.mutable_parameters())[key] = value;
+  }
+  const std::string source = create(request).volume_id();
+  auto bare = create(from_volume("bare", source));
+  EXPECT_FALSE(bare.volume_context().contains(kLabelMountOptions));
+  for (const char* label : {kLabelGroup, kLabelApart, kLabelMountOptions}) {
+    EXPECT_EQ(label_of(*state().find("bare"), label), "") << label;
+  }
+  request = from_volume("own", source);
+  (*request.mutable_parameters())["group"] = "other";
+  (*request.mutable_parameters())["mount_options"] = "discard";
+  auto own = create(request);
+  EXPECT_EQ(own.volume_context().at(kLabelMountOptions), "discard");
+  EXPECT_EQ(label_of(*state().find("own"), kLabelGroup), "other");
+  EXPECT_EQ(label_of(*state().find("own"), kLabelApart), "");
+}
+
 // Each step fails once; the repeated call ends where an undisturbed one would.
 TEST_F(ControllerTest, ACloneCutShortAtEachStepIsFinished) {
   const std::string source = create("src");
@@ -236,10 +265,31 @@ TEST_F(ControllerTest, WhatCantBeMadeFromAVolumeTakesNoSnapshotOfIt) {
   (*request.mutable_parameters())["fs"] = "xfs";
   EXPECT_EQ(volumes.create(request).error().code, Code::kInvalidArgument);
   request = from_volume("copy", source);
+  request.mutable_volume_capabilities(0)->mutable_mount()->set_fs_type("xfs");
+  EXPECT_EQ(volumes.create(request).error().code, Code::kInvalidArgument);
+  request = from_volume("copy", source);
   request.mutable_capacity_range()->set_required_bytes(1);
   request.mutable_capacity_range()->set_limit_bytes(4096);
   EXPECT_EQ(volumes.create(request).error().code, Code::kOutOfRange);
   EXPECT_EQ(state().count("SnapshotCreate"), 0);
+}
+
+TEST_F(ControllerTest, WhatIsMadeFromASnapshotHasItsFileSystem) {
+  const std::string source = create("src");
+  auto request = wish("copy", 2 * kGiB);
+  request.mutable_volume_content_source()->mutable_snapshot()->set_snapshot_id(
+      snapshot(source, "snap"));
+  auto* mount = request.mutable_volume_capabilities(0)->mutable_mount();
+  mount->set_fs_type("xfs");
+  auto refused = volumes.create(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message.find("the source has ext4"), std::string::npos);
+  mount->set_fs_type("ext4");
+  EXPECT_TRUE(volumes.create(request));
+  request.set_name("raw");
+  request.mutable_volume_capabilities(0)->mutable_block();
+  EXPECT_TRUE(volumes.create(request)) << "a raw device has whatever is on it";
 }
 
 TEST_F(ControllerTest, TheHiddenBaseOfACloneIsSeenByNobodyAndGoesWithIt) {

@@ -12,6 +12,30 @@ std::string wanted_fs(const api::Volume& volume, const FileSystemWish& wish) {
   return volume.fs().empty() || volume.fs() == "none" ? "ext4" : volume.fs();
 }
 
+bool was_formatted(const api::Volume& volume) {
+  return label_of(volume, kLabelFormatted) == volume.id();
+}
+
+// In one change: a note that is written late, by a node that lost the volume meanwhile, is seen to
+// be worth nothing.
+Outcome<> note_made(const NodeContext& context, const api::Volume& volume) {
+  OUTCOME_TRY(context.cleatd.change_labels(volume.id(), {{kLabelFormatted, volume.id()}},
+                                           {kLabelFormatting}));
+  return {};
+}
+
+// Others see it before the first block is written. Metadata isn't fenced: another node may have
+// formatted the volume since it was found blank here.
+Outcome<> note_making(const NodeContext& context, const api::Volume& volume,
+                      const std::string& fs) {
+  OUTCOME_ASSIGN(api::Volume noted,
+                 context.cleatd.change_labels(volume.id(), {{kLabelFormatting, fs}}, {}));
+  if (!was_formatted(noted)) return {};
+  OUTCOME_TRY(context.cleatd.remove_label(volume.id(), kLabelFormatting));
+  return failure(Code::kConflict, "volume {} was formatted by another node meanwhile: try again",
+                 volume.name());
+}
+
 Outcome<std::string> make(const NodeContext& context, const api::Volume& volume,
                           const std::string& device, const FileSystemWish& wish) {
   if (wish.read_only) {
@@ -21,10 +45,19 @@ Outcome<std::string> make(const NodeContext& context, const api::Volume& volume,
                    volume.name());
   }
   const std::string fs = wanted_fs(volume, wish);
-  OUTCOME_TRY(context.cleatd.set_labels(volume.id(), {{kLabelFormatting, fs}}));
+  OUTCOME_TRY(note_making(context, volume, fs));
   OUTCOME_TRY(context.file_systems.make(fs, device));
-  OUTCOME_TRY(context.cleatd.remove_label(volume.id(), kLabelFormatting));
+  OUTCOME_TRY(note_made(context, volume));
   return fs;
+}
+
+Outcome<> check_never_formatted(const api::Volume& volume) {
+  if (!was_formatted(volume)) return {};
+  return failure(Code::kCorrupt,
+                 "volume {} is blank, but had a file system: its data is gone, and no new one is "
+                 "made over that; restore a snapshot, or, if it is meant to be blank, run cleat "
+                 "volume update {} --remove-label {}",
+                 volume.name(), volume.name(), kLabelFormatted);
 }
 
 // The note stands: who wrote it was cut short, during the make or after it.
@@ -39,7 +72,7 @@ Outcome<std::string> finish_make(const NodeContext& context, const api::Volume& 
     LOG_WARN("volume {}: making the file system was cut short: making it again", volume.name());
     return make(context, volume, device, wish);
   }
-  OUTCOME_TRY(context.cleatd.remove_label(volume.id(), kLabelFormatting));
+  OUTCOME_TRY(note_made(context, volume));
   return found;
 }
 
@@ -56,9 +89,15 @@ Outcome<std::string> prepare_file_system(const NodeContext& context, const api::
                                          const std::string& device, const FileSystemWish& wish) {
   OUTCOME_ASSIGN(FoundFileSystem found, context.file_systems.probe(device));
   if (!label_of(volume, kLabelFormatting).empty()) {
-    return finish_make(context, volume, device, wish, found.fs);
+    // Of a clone both are its source's: the note is not to be believed either.
+    const bool formatted = !label_of(volume, kLabelFormatted).empty();
+    if (!formatted) return finish_make(context, volume, device, wish, found.fs);
+    OUTCOME_TRY(context.cleatd.remove_label(volume.id(), kLabelFormatting));
   }
-  if (found.fs.empty() && found.blank) return make(context, volume, device, wish);
+  if (found.fs.empty() && found.blank) {
+    OUTCOME_TRY(check_never_formatted(volume));
+    return make(context, volume, device, wish);
+  }
   if (!host::is_known_file_system(found.fs)) {
     return failure(Code::kCorrupt,
                    "volume {} holds data ({}), and neither ext4 nor xfs: it is not touched; use it "

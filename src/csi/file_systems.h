@@ -3,7 +3,8 @@
 //
 // Never over data: a file system is made only on a device that is blank, or that carries the note
 // (a label of the volume, so that every node sees it) which was written when it was found blank and
-// which goes before the first mount; and even then not over a file system that is whole.
+// which goes before the first mount; and even then not over a file system that is whole. Once made,
+// a second label says so, and none is made on the volume again, whatever is found on it.
 //
 // Threading: one call for a volume at a time. Ownership: borrows the context.
 #pragma once

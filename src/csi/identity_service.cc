@@ -10,7 +10,8 @@ namespace spec = ::csi::v1;
 
 class IdentityService final : public spec::Identity::Service {
  public:
-  IdentityService(const Cleatd& quick, bool controller) : quick_(quick), controller_(controller) {}
+  IdentityService(const Cleatd& quick, const CsiOptions& options)
+      : quick_(quick), controller_(options.serves_controller()), node_(options.serves_node()) {}
 
   grpc::Status GetPluginInfo(grpc::ServerContext*, const spec::GetPluginInfoRequest*,
                              spec::GetPluginInfoResponse* out) override {
@@ -34,22 +35,24 @@ class IdentityService final : public spec::Identity::Service {
     return grpc::Status::OK;
   }
 
-  // Not ready is an answer, not a failure: nobody is to restart cleat-csi because cleatd is away.
+  // The kubelet restarts what isn't ready. Of a controller another takes over then; a node's
+  // plugin would be killed with its mkfs and e2fsck, again and again, while cleatd is away.
   grpc::Status Probe(grpc::ServerContext*, const spec::ProbeRequest*,
                      spec::ProbeResponse* out) override {
-    out->mutable_ready()->set_value(quick_.nodes().has_value());
+    out->mutable_ready()->set_value(node_ || quick_.nodes().has_value());
     return grpc::Status::OK;
   }
 
  private:
   const Cleatd& quick_;
   const bool controller_;
+  const bool node_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> make_identity(const Cleatd& quick, const CsiOptions& options) {
-  return std::make_unique<IdentityService>(quick, options.serves_controller());
+  return std::make_unique<IdentityService>(quick, options);
 }
 
 }  // namespace cleat::csi

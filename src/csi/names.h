@@ -35,6 +35,9 @@ inline constexpr const char* kLabelUnpublished = "csi.cleat.dev/unpublished-from
 inline constexpr const char* kLabelReadOnly = "csi.cleat.dev/published-read-only";
 // The file system that is being made: what is on the device so far is worth nothing.
 inline constexpr const char* kLabelFormatting = "csi.cleat.dev/formatting";
+// The id of the volume that the driver has made a file system on: none is ever made on it again. A
+// clone made by hand has the id of its source here, and that says nothing of the clone.
+inline constexpr const char* kLabelFormatted = "csi.cleat.dev/formatted";
 
 // Keys of the publish context.
 inline constexpr const char* kContextDevice = "device";

@@ -84,6 +84,9 @@ class NodeTest : public ::testing::Test {
     request.set_volume_path(path);
     return inspector.stats(request);
   }
+  void set_label(const char* key, const std::string& value) {
+    (*fake.state().find(id)->mutable_labels())[key] = value;
+  }
   const api::Volume& volume() { return *fake.state().find(id); }
   std::string path(const std::string& name) const { return fake.directory() + "/" + name; }
 
@@ -142,16 +145,85 @@ TEST_F(NodeTest, AMakeThatWasCutShortIsMadeAgain) {
 }
 
 TEST_F(NodeTest, AMakeThatEndedBeforeTheNoteWentIsKept) {
-  (*fake.state().find(id)->mutable_labels())[kLabelFormatting] = "ext4";
+  set_label(kLabelFormatting, "ext4");
   file_systems.found = {"ext4", false};
   ASSERT_TRUE(stage());
   EXPECT_TRUE(file_systems.calls.empty());
   EXPECT_TRUE(label_of(volume(), kLabelFormatting).empty());
   ASSERT_TRUE(unstage());
-  (*fake.state().find(id)->mutable_labels())[kLabelFormatting] = "ext4";
+  fake.state().find(id)->mutable_labels()->clear();
+  set_label(kLabelFormatting, "ext4");
   file_systems.whole = false;
   ASSERT_TRUE(stage());
   EXPECT_EQ(file_systems.calls, Calls{"make ext4"});
+}
+
+TEST_F(NodeTest, ThatItIsFormattedTakesTheNotesPlace) {
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(label_of(volume(), kLabelFormatted), id);
+  EXPECT_EQ(fake.state().count("Update"), 2) << "in one change: there is no moment between";
+  ASSERT_TRUE(unstage());
+  fake.state().find(id)->mutable_labels()->clear();
+  set_label(kLabelFormatting, "ext4");
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(label_of(volume(), kLabelFormatted), id) << "a make that another node ended";
+}
+
+// A node lost the volume between the probe and its note, and others have written data since.
+TEST_F(NodeTest, ANoteThatComesLateIsNotBelieved) {
+  ASSERT_TRUE(stage());
+  ASSERT_TRUE(unstage());
+  file_systems.calls.clear();
+  set_label(kLabelFormatting, "ext4");
+  file_systems.whole = false;
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"check ext4"});
+  EXPECT_TRUE(label_of(volume(), kLabelFormatting).empty());
+}
+
+TEST_F(NodeTest, AVolumeThatIsFormattedMeanwhileIsNotFormattedAgain) {
+  file_systems.after_probe = [&] {
+    set_label(kLabelFormatted, id);
+    file_systems.found = {"ext4", false};
+  };
+  EXPECT_EQ(stage().error().code, Code::kConflict);
+  EXPECT_TRUE(file_systems.calls.empty());
+  EXPECT_TRUE(label_of(volume(), kLabelFormatting).empty());
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"check ext4"});
+}
+
+TEST_F(NodeTest, WhatWasFormattedIsNotFormattedAgainThoughItIsBlank) {
+  set_label(kLabelFormatted, id);
+  for (const char* note : {"", "ext4"}) {
+    set_label(kLabelFormatting, note);
+    auto refused = stage();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kCorrupt);
+    EXPECT_NE(refused.error().message.find("cleat volume update data --remove-label " +
+                                           std::string(kLabelFormatted)),
+              std::string::npos)
+        << refused.error().message;
+  }
+  EXPECT_TRUE(file_systems.calls.empty());
+  EXPECT_TRUE(mounts.lines.empty());
+}
+
+// One made by hand of a snapshot from before the first use: the labels are its source's.
+TEST_F(NodeTest, ABlankCloneOfAFormattedVolumeIsFormatted) {
+  set_label(kLabelFormatted, "4711");
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"make ext4"});
+  EXPECT_EQ(label_of(volume(), kLabelFormatted), id);
+}
+
+TEST_F(NodeTest, ANoteThatCameWithACloneIsNotBelieved) {
+  set_label(kLabelFormatted, "4711");
+  set_label(kLabelFormatting, "ext4");
+  file_systems.found = {"ext4", false};
+  file_systems.whole = false;
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"check ext4"});
 }
 
 // The note is written before the first block, and must be gone before the first mount.
@@ -195,6 +267,29 @@ TEST_F(NodeTest, ItGrowsWhileMountedWhereItCan) {
   ASSERT_TRUE(grown) << grown.error().message;
   EXPECT_EQ(grown->capacity_bytes(), static_cast<int64_t>(file_systems.device_bytes));
   EXPECT_EQ(file_systems.calls.back(), "grow xfs mounted");
+}
+
+TEST_F(NodeTest, AGrowthThatWasCutShortAfterTheMountIsMadeUpFor) {
+  file_systems.found = {"xfs", false};
+  fake.state().find(id)->set_fs("xfs");
+  file_systems.fs_bytes = file_systems.device_bytes / 2;
+  file_systems.growth_fails = true;
+  EXPECT_EQ(stage().error().code, Code::kIoError);
+  EXPECT_EQ(mounts.count("mount"), 1);
+  file_systems.growth_fails = false;
+  file_systems.calls.clear();
+  ASSERT_TRUE(stage());
+  ASSERT_TRUE(stage());
+  EXPECT_EQ(file_systems.calls, Calls{"grow xfs mounted"});
+  EXPECT_EQ(mounts.count("mount"), 1);
+}
+
+TEST_F(NodeTest, WhatIsStagedReadOnlyIsNotGrown) {
+  file_systems.found = {"xfs", false};
+  set_mode(Mode::SINGLE_NODE_READER_ONLY);
+  ASSERT_TRUE(stage());
+  ASSERT_TRUE(stage());
+  EXPECT_TRUE(file_systems.calls.empty());
 }
 
 TEST_F(NodeTest, OptionsComeFromTheClassAndTheClaim) {

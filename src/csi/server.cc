@@ -19,7 +19,7 @@
 namespace cleat::csi {
 namespace {
 
-constexpr Duration kProbeTimeout = 3s;
+constexpr Duration kProbeTimeout = 3s;  // below --probe-timeout in deploy/kubernetes
 constexpr Duration kNodeWatchPeriod = 1s;
 constexpr Duration kLeaseCallMax = 2s;  // a longer call would find the lease run out
 

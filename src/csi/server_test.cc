@@ -1,6 +1,8 @@
-// The watch for lost nodes as the server runs it: with its threads, its lease and HTTP.
+// The server as a whole: what it answers on its socket, and the watch for lost nodes with its
+// threads, its lease and HTTP.
 #include "csi/server.h"
 
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
 
@@ -10,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "api/csi.grpc.pb.h"
 #include "csi/testing/fake_cleatd.h"
 #include "csi/testing/fake_host.h"
 
@@ -103,6 +106,19 @@ class ServerTest : public ::testing::Test {
     for (int i = 0; i < 3000 && !condition(); ++i) std::this_thread::sleep_for(10ms);
     return condition();
   }
+  bool ready(const std::string& mode) {
+    options_.mode = mode;
+    Server server(options_, "", mounts_, file_systems_);
+    EXPECT_TRUE(server.start());
+    auto stub = ::csi::v1::Identity::NewStub(grpc::CreateChannel(
+        "unix:" + cleatd_.directory() + "/csi.sock", grpc::InsecureChannelCredentials()));
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    ::csi::v1::ProbeResponse answer;
+    EXPECT_TRUE(stub->Probe(&context, {}, &answer).ok());
+    return answer.ready().value();
+  }
 
   FakeCleatd cleatd_;
   FakeApi api_;
@@ -110,6 +126,16 @@ class ServerTest : public ::testing::Test {
   FakeFileSystems file_systems_;
   CsiOptions options_;
 };
+
+// A restart helps a controller, whose work another takes over, and ends the mkfs of a node.
+TEST_F(ServerTest, WithoutCleatdOnlyAControllerIsNotReady) {
+  options_.node_loss = false;
+  EXPECT_TRUE(ready("controller"));
+  options_.cleatd = cleatd_.directory() + "/nobody.sock";
+  EXPECT_FALSE(ready("controller"));
+  EXPECT_TRUE(ready("node"));
+  EXPECT_TRUE(ready("all")) << "it is a node's plugin too";
+}
 
 TEST_F(ServerTest, DoesNothingForALostNodeUntilItHoldsTheLease) {
   Server server(options_, "", mounts_, file_systems_);

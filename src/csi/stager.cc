@@ -68,8 +68,8 @@ Outcome<> Stager::stage(const spec::NodeStageVolumeRequest& request) {
   if (wish.usage.block) return context_.mounts.set_read_only(wish.device.path, wish.read_only);
   wish.options = asked_options(request);
   OUTCOME_ASSIGN(bool staged, is_staged(wish));
-  if (staged) return {};
-  return mount(wish);
+  if (!staged) OUTCOME_TRY(mount(wish));
+  return grow_mounted(wish);
 }
 
 // A volume that is published here has no device after the node, or the keeper of its devices,
@@ -127,13 +127,20 @@ Outcome<> Stager::mount(const Wish& wish) {
     OUTCOME_ASSIGN(fs, prepare_file_system(context_, wish.volume, wish.device.path,
                                            {wish.usage.fs, wish.read_only}));
   }
-  OUTCOME_TRY(context_.mounts.mount(
+  return context_.mounts.mount(
       {wish.device.path, wish.path, fs,
-       options_for(fs, wish.options, wish.read_only, wish.usage.many_nodes)}));
-  if (fs != "xfs" || wish.read_only) return {};
-  OUTCOME_ASSIGN(FileSystemSizes sizes, context_.file_systems.sizes(fs, wish.device.path));
+       options_for(fs, wish.options, wish.read_only, wish.usage.many_nodes)});
+}
+
+// xfs. Looked at in each call: an earlier one may have been cut short between mount and growth.
+Outcome<> Stager::grow_mounted(const Wish& wish) {
+  if (wish.read_only) return {};
+  OUTCOME_ASSIGN(MountLines lines, context_.mounts.table());
+  const host::MountLine* line = mount_at(lines, wish.path);
+  if (line == nullptr || line->fs != "xfs") return {};
+  OUTCOME_ASSIGN(FileSystemSizes sizes, context_.file_systems.sizes("xfs", wish.device.path));
   if (sizes.fs_bytes >= sizes.device_bytes) return {};
-  return context_.file_systems.grow(fs, wish.device.path, wish.path);
+  return context_.file_systems.grow("xfs", wish.device.path, wish.path);
 }
 
 Outcome<> Stager::unstage(const spec::NodeUnstageVolumeRequest& request) {

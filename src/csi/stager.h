@@ -21,6 +21,7 @@ class Stager {
   Outcome<LocalDevice> device_of(api::Volume& volume);
   Outcome<bool> is_staged(const Wish& wish);
   Outcome<> mount(const Wish& wish);
+  Outcome<> grow_mounted(const Wish& wish);
 
   const NodeContext& context_;
 };

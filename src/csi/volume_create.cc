@@ -20,11 +20,15 @@ struct VolumeController::Wish {
 
   bool has_source() const { return request.has_volume_content_source(); }
   bool shared() const { return usage.many_nodes || parameters.shared.value_or(false); }
+  // By the class, in either way; empty: whichever, or a raw device.
+  std::string fs_asked() const {
+    if (usage.block) return {};
+    return parameters.fs.empty() ? usage.fs : parameters.fs;
+  }
   // What the volume is made with; empty: no file system.
   std::string fs() const {
     if (usage.block) return {};
-    if (!parameters.fs.empty()) return parameters.fs;
-    return usage.fs.empty() ? "ext4" : usage.fs;
+    return fs_asked().empty() ? "ext4" : fs_asked();
   }
   uint64_t size_least() const {
     if (usage.block) return kSizeMin;
@@ -239,17 +243,23 @@ Outcome<api::Volume> VolumeController::create_from(const Wish& wish) {
   OUTCOME_ASSIGN(auto nodes, cleatd_.nodes());
   OUTCOME_TRY(wanted_node(wish.request.accessibility_requirements(), nodes));
   OUTCOME_ASSIGN(api::Volume base, source_of(wish));
-  const std::string& fs = wish.parameters.fs;
-  if (!wish.usage.block && !fs.empty() && base.fs() != "none" && base.fs() != fs) {
+  const std::string fs = wish.fs_asked();
+  if (!fs.empty() && base.fs() != "none" && base.fs() != fs) {
     return failure(Code::kInvalidArgument,
-                   "parameter fs is {}, but the source has {}: what is made from it has so too", fs,
-                   base.fs());
+                   "{} is asked for (fs or csi.storage.k8s.io/fstype), but the source has {}: what "
+                   "is made from it has so too",
+                   fs, base.fs());
   }
   OUTCOME_ASSIGN(uint64_t size, choose_size(wish.range, base.size_bytes()));
   auto labels = labels_for(wish, size);
   // A clone begins with the labels of its source: these are not its own.
-  for (const char* label : {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting}) {
+  for (const char* label :
+       {kLabelBase, kLabelUnpublished, kLabelReadOnly, kLabelFormatting, kLabelFormatted}) {
     labels[label] = "";
+  }
+  // These are as the class says; what it leaves out is not the source's either.
+  for (const char* label : {kLabelGroup, kLabelApart, kLabelMountOptions}) {
+    labels.try_emplace(label, "");
   }
   if (wish.request.volume_content_source().has_volume()) {
     OUTCOME_ASSIGN(base, hidden_base(wish, base));

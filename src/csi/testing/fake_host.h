@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -78,7 +79,11 @@ class FakeMounts final : public MountPort {
 
 class FakeFileSystems final : public FileSystemPort {
  public:
-  Outcome<FoundFileSystem> probe(const std::string&) override { return found; }
+  Outcome<FoundFileSystem> probe(const std::string&) override {
+    const FoundFileSystem before = found;
+    if (after_probe) after_probe();
+    return before;
+  }
   Outcome<> make(const std::string& fs, const std::string&) override {
     calls.push_back("make " + fs);
     found = {cut_short ? "" : fs, false};
@@ -97,6 +102,7 @@ class FakeFileSystems final : public FileSystemPort {
   Outcome<> grow(const std::string& fs, const std::string&,
                  const std::string& mounted_at) override {
     calls.push_back(fmt::format("grow {} {}", fs, mounted_at.empty() ? "unmounted" : "mounted"));
+    if (growth_fails) return failure(Code::kIoError, "killed");
     if (fs == "ext4" && !mounted_at.empty() && !may_grow_mounted) {
       return failure(Code::kPermission, "Permission denied");
     }
@@ -105,11 +111,13 @@ class FakeFileSystems final : public FileSystemPort {
   }
 
   FoundFileSystem found{"", true};
+  std::function<void()> after_probe;  // what others do meanwhile
   uint64_t fs_bytes = 0;
   uint64_t device_bytes = 1 << 30;
   bool cut_short = false;  // make() fails half-way
   bool whole = true;
   bool may_grow_mounted = false;
+  bool growth_fails = false;
   std::vector<std::string> calls;
 };
 
