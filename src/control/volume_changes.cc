@@ -58,10 +58,10 @@ Outcome<v1::Volume> VolumeManager::resize(const v1::ResizeVolumeRequest& request
   return out;
 }
 
-// The primary's own has grown with the volume. A node that is away learns it from the primary.
+// The primary's own has grown with the volume, unless that failed and this is the repetition. A
+// node that is away learns it from the primary.
 Outcome<> VolumeManager::refresh_devices(const VolumeView& volume, const Topology& topology) {
-  for (const auto& entry : volume.spec.shared_attachments()) {
-    const NodeId id{entry.node()};
+  for (NodeId id : volume.nodes_attached()) {
     if (!topology.alive(id)) continue;
     OUTCOME_ASSIGN(auto node, context_.nodes.node(id));
     auto done = node->ports().attach.refresh_size(volume.id());

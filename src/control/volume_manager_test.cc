@@ -247,6 +247,19 @@ TEST_F(VolumeTest, ResizeGrowsOnly) {
   EXPECT_EQ(volumes.resize(in).error().code, Code::kInvalidArgument);
 }
 
+// The volume grew, and its device could not be told.
+TEST_F(VolumeTest, ARepeatedResizeTellsTheDeviceAgain) {
+  VolumeId id = create("data1");
+  ASSERT_TRUE(attach("data1", "n1"));
+  v1::ResizeVolumeRequest in;
+  in.set_volume("data1");
+  in.set_size_bytes(2 * kGiB);
+  ASSERT_TRUE(volumes.resize(in));
+  state(1).device_blocks[id] = kGiB / kBlockSize;
+  ASSERT_TRUE(volumes.resize(in));
+  EXPECT_EQ(state(1).device_blocks[id], 2 * kGiB / kBlockSize);
+}
+
 TEST_F(VolumeTest, UpdateChangesLabelsAndName) {
   create("data1");
   v1::UpdateVolumeRequest in;
