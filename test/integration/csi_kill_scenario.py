@@ -3,8 +3,8 @@
 
 Whatever the kill left, the next calls put right: the volume is staged and published with the files
 that were written to it, and nothing of it is left once it is unpublished and unstaged. New volumes
-come often, for then a file system is made. And: a volume grows while its pod runs, and is taken
-over from a node that dies.
+come often, for then a file system is made. And: a volume grows while its pod runs, gets its device
+again after that was lost, and is taken over from a node that dies.
 """
 import random
 import re
@@ -172,6 +172,25 @@ def check_growth(plugin, claim):
         raise Failure(f"the file system has {blocks} KiB")
 
 
+def check_lost_device(plugin, claim):
+    """Its device ends with the keeper's process, as with a boot of the node; published it stays."""
+    node = plugin.node
+    node.shell(f"echo kept >{POD}/kept; sync {POD}/kept")
+    there, back = claim.steps()
+    node.signal("KILL", "cleat-keeper")
+    wait_until(lambda: node.attempt("test", "-e", f"/dev/cleat/{claim.name}")[0] != 0, 30, "gone")
+    for method, request in back:
+        plugin.call("Node", method, request)
+
+    def staged_again():
+        return all(plugin.attempt("Node", *step)[0] == 0 for step in there)
+
+    wait_until(staged_again, 60, "a stage gets the volume its device again")
+    if node.shell(f"cat {POD}/kept").strip() != "kept":
+        raise Failure("what was written is not there")
+    say("staged again after its device was gone")
+
+
 def check_takeover(cluster, first, second, claim):
     """The node of the pod dies; its volume is unpublished there, and goes on elsewhere."""
     first.node.shell(f"echo precious >{POD}/precious; sync {POD}/precious")
@@ -204,6 +223,7 @@ def run(cluster, options):
     for method, request in claim.steps()[0]:
         first.call("Node", method, request)
     check_growth(first, claim)
+    check_lost_device(first, claim)
     check_takeover(cluster, first, second, claim)
 
 
