@@ -75,6 +75,8 @@ TEST_F(NodeLossTest, FencedFirstThenTainted) {
   EXPECT_EQ(fake.state().count("Attach data n3 force"), 2) << "where the data is; one failed";
   EXPECT_EQ(fake.state().count("Detach data n3"), 1);
   EXPECT_FALSE(fake.state().find("data")->has_attachment());
+  EXPECT_EQ(label_of(*fake.state().find("data"), kLabelUnpublished), "")
+      << "who gets it next keeps it";
   EXPECT_FALSE(kube.known[1].tainted);
 }
 

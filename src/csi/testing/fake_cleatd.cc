@@ -100,6 +100,7 @@ grpc::Status FakeVolumes::List(grpc::ServerContext* context, const api::ListVolu
     if (!request->name().empty() && request->name() != volume.name()) continue;
     if (has_labels(volume, request->labels())) *response->add_volumes() = volume;
   }
+  state_.happen("List");
   return status;
 }
 
@@ -118,6 +119,7 @@ grpc::Status FakeVolumes::Inspect(grpc::ServerContext* context,
       response->add_clones(other.name());
     }
   }
+  state_.happen("Inspect");
   return status;
 }
 
