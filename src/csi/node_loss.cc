@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "csi/attachments.h"
 #include "csi/takeover.h"
+#include "csi/volume_turn.h"
 
 namespace cleat::csi {
 namespace {
@@ -17,6 +18,10 @@ const api::Node* find_node(const std::vector<api::Node>& nodes, const std::strin
   auto found = std::find_if(nodes.begin(), nodes.end(),
                             [&](const api::Node& node) { return node.name() == name; });
   return found == nodes.end() ? nullptr : &*found;
+}
+
+bool is_to_be_fenced(const api::Volume& volume, const std::string& node) {
+  return attachment_on(volume, node) != nullptr || is_being_taken(volume, node);
 }
 
 }  // namespace
@@ -66,22 +71,31 @@ Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>&
   OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
   Outcome<> result;
   for (const api::Volume& volume : volumes) {
-    const api::Attachment* here = attachment_on(volume, node);
-    if (here == nullptr && !is_being_taken(volume, node)) continue;
-    if (here != nullptr && here->node_online()) {
-      return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
-    }
-    if (!can_be_taken(volume, node)) {
-      LOG_WARN("volume {}: nobody can open it without {}: there is no one to fence it from",
-               volume.name(), node);
-      continue;
-    }
-    auto fenced = fence_from(cleatd_, volume, node, nodes);
+    if (!is_to_be_fenced(volume, node)) continue;
+    auto fenced = fence_volume(volume, node, nodes);
     if (fenced) continue;
     LOG_WARN("volume {} is not fenced from {}: {}", volume.name(), node, fenced.error().message);
     if (result) result = fenced;
   }
   return result;
+}
+
+// The list is old by the time that it is a volume's turn: those before it can take minutes.
+Outcome<> NodeLoss::fence_volume(const api::Volume& seen, const std::string& node,
+                                 const std::vector<api::Node>& nodes) {
+  auto found = take_turn(cleatd_, in_flight_, seen);
+  if (!found && found.error().code == Code::kNotFound) return {};
+  OUTCOME_ASSIGN(const auto taken, std::move(found));
+  const api::Volume& volume = taken.volume;
+  if (!is_to_be_fenced(volume, node)) return {};
+  const api::Attachment* here = attachment_on(volume, node);
+  if (here != nullptr && here->node_online()) {
+    return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
+  }
+  if (can_be_taken(volume, node)) return fence_from(cleatd_, volume, node, nodes);
+  LOG_WARN("volume {}: nobody can open it without {}: there is no one to fence it from",
+           volume.name(), node);
+  return {};
 }
 
 }  // namespace cleat::csi

@@ -15,7 +15,10 @@
 // (lease.h) only saves them the same work. Who doesn't hold it looks on, and knows how long a node
 // has been lost when it gets it.
 //
-// Threading: one thread calls step(). Ownership: borrows both. No state that matters: after a
+// Each volume has its turn as in the calls of Kubernetes (in_flight.h): one that such a call works
+// on is not fenced yet, and the next step tries again.
+//
+// Threading: one thread calls step(). Ownership: borrows all three. No state that matters: after a
 // restart everything is seen again.
 #pragma once
 
@@ -25,6 +28,7 @@
 
 #include "common/time.h"
 #include "csi/cleatd.h"
+#include "csi/in_flight.h"
 #include "csi/kube_port.h"
 
 namespace cleat::csi {
@@ -36,8 +40,8 @@ struct NodeLossOptions {
 
 class NodeLoss {
  public:
-  NodeLoss(const Cleatd& cleatd, KubePort& kube, NodeLossOptions options)
-      : cleatd_(cleatd), kube_(kube), options_(options) {}
+  NodeLoss(const Cleatd& cleatd, InFlight& in_flight, KubePort& kube, NodeLossOptions options)
+      : cleatd_(cleatd), in_flight_(in_flight), kube_(kube), options_(options) {}
 
   // Looks once, and does what is due, unless it only looks on. What fails is tried again by the
   // next step.
@@ -53,8 +57,11 @@ class NodeLoss {
   Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
   // Of all volumes; the first failure, should any fail.
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
+  Outcome<> fence_volume(const api::Volume& seen, const std::string& node,
+                         const std::vector<api::Node>& nodes);
 
   const Cleatd& cleatd_;
+  InFlight& in_flight_;
   KubePort& kube_;
   const NodeLossOptions options_;
   std::map<std::string, Seen> seen_;  // by Kubernetes' name

@@ -57,7 +57,8 @@ class NodeLossTest : public ::testing::Test {
   FakeCleatd fake;
   Cleatd cleatd{{fake.address(), "", 5s}};
   FakeKube kube;
-  NodeLoss loss{cleatd, kube, {10s, 30s}};
+  InFlight in_flight;
+  NodeLoss loss{cleatd, in_flight, kube, {10s, 30s}};
   TimePoint now{};
 };
 
@@ -109,6 +110,49 @@ TEST_F(NodeLossTest, AVolumeThatCantBeFencedKeepsNoOtherFromIt) {
   EXPECT_FALSE(fake.state().find("last")->has_attachment());
   ASSERT_TRUE(after(1s));
   EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, AVolumeThatACallWorksOnIsFencedByALaterStep) {
+  add("78", "last", "n1", {"n1", "n3"});
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  {
+    auto turn = in_flight.begin("volume data");
+    EXPECT_EQ(after(10s).error().code, Code::kConflict);
+    EXPECT_EQ(fake.state().count("Attach data"), 0);
+    EXPECT_FALSE(fake.state().find("last")->has_attachment()) << "it has its own turn";
+    EXPECT_FALSE(tainted());
+  }
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(fake.state().count("Attach data n3 force"), 1);
+  EXPECT_TRUE(tainted());
+}
+
+// After the list was made.
+TEST_F(NodeLossTest, AVolumeThatWasMovedMeanwhileIsLeftWhereItIs) {
+  add("78", "gone", "n1", {"n1", "n3"});
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  fake.state().meanwhile["List"] = [&] {
+    api::Attachment& attachment = *fake.state().find("data")->mutable_attachment();
+    attachment.set_node("n2");
+    attachment.set_node_online(true);
+    fake.state().volumes.erase("78");
+  };
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
+  EXPECT_EQ(fake.state().count("Update"), 0);
+  EXPECT_EQ(fake.state().find("data")->attachment().node(), "n2");
+}
+
+TEST_F(NodeLossTest, ANodeThatCameBackMeanwhileKeepsItsVolumes) {
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  fake.state().meanwhile["List"] = [&] { fake.set_online("n1", true); };
+  EXPECT_EQ(after(10s).error().code, Code::kConflict);
+  EXPECT_FALSE(tainted());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
 }
 
 // The note of an unpublishing, or a takeover from another node that fails again and again.

@@ -91,7 +91,7 @@ class SharedVolumeTest : public ::testing::Test {
   Publisher publisher{cleatd, in_flight, 2};
   Lister lister{cleatd};
   OneLostNode kube;
-  NodeLoss loss{cleatd, kube, {10s, 30s}};
+  NodeLoss loss{cleatd, in_flight, kube, {10s, 30s}};
 };
 
 TEST_F(SharedVolumeTest, TheAccessModeOrTheClassMakesIt) {
@@ -273,7 +273,7 @@ TEST_F(SharedVolumeTest, OfALostNodeItIsFencedBeforeTheTaint) {
     for (const char* node : {primary ? "n1" : "n2", primary ? "n2" : "n1"}) {
       ASSERT_TRUE(publish(id, node));
     }
-    NodeLoss fresh{cleatd, kube, {10s, 30s}};
+    NodeLoss fresh{cleatd, in_flight, kube, {10s, 30s}};
     ASSERT_TRUE(fresh.step(TimePoint{}));
     set_online("n1", false);
     kube.known[0].ready = false;
