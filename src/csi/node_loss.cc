@@ -10,9 +10,8 @@
 namespace cleat::csi {
 namespace {
 
-bool is_online(const api::Node& node) {
-  return node.state() == api::NODE_STATE_ONLINE || node.state() == api::NODE_STATE_MAINTENANCE;
-}
+// Not by its state: a node that is being decommissioned has that state whether it is online or not.
+bool is_online(const api::Node& node) { return node.health() != api::HEALTH_DOWN; }
 
 const api::Node* find_node(const std::vector<api::Node>& nodes, const std::string& name) {
   auto found = std::find_if(nodes.begin(), nodes.end(),
@@ -43,12 +42,11 @@ Outcome<> NodeLoss::step(TimePoint now, bool looks_on) {
 Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
                         bool looks_on) {
   const api::Node* here = find_node(nodes, node.cleat_node);
-  const bool offline = here == nullptr || here->state() == api::NODE_STATE_OFFLINE;
-  const bool well =
-      node.ready && here != nullptr && is_online(*here) && here->attached_count() == 0;
+  const bool online = here != nullptr && is_online(*here);
+  const bool well = node.ready && online && here->attached_count() == 0;
   auto [found, first] = seen_.try_emplace(node.name, Seen{now, now});
   Seen& seen = found->second;
-  if (!offline) seen.online = now;
+  if (online) seen.online = now;
   if (!well) seen.unwell = now;
   if (looks_on) return {};
   if (!node.ready && node.tainted) return kube_.remove_ending_pods(node.name);

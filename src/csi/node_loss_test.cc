@@ -228,6 +228,22 @@ TEST_F(NodeLossTest, WhoLooksOnDoesNothingButKnowsSinceWhenANodeIsLost) {
   EXPECT_FALSE(tainted());
 }
 
+TEST_F(NodeLossTest, ANodeThatIsBeingDecommissionedCanBeLostToo) {
+  lose(true, true);
+  api::Node& node = fake.state().nodes[0];
+  node.set_state(api::NODE_STATE_DECOMMISSIONING);
+  node.set_health(api::HEALTH_DOWN);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_FALSE(fake.state().find("data")->has_attachment());
+  kube.known[0].ready = true;
+  node.set_health(api::HEALTH_DEGRADED);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(31s));
+  EXPECT_FALSE(tainted()) << "it is back";
+}
+
 TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {
   for (bool to_cleat : {false, true}) {
     lose(!to_cleat, to_cleat);

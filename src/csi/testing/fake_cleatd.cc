@@ -352,6 +352,8 @@ grpc::Status FakeNodes::List(grpc::ServerContext* context, const api::ListNodesR
       }
     }
     node.set_attached_count(attached);
+    if (node.health() != api::HEALTH_UNSPECIFIED) continue;
+    node.set_health(node.state() == api::NODE_STATE_OFFLINE ? api::HEALTH_DOWN : api::HEALTH_OK);
   }
   return status;
 }
