@@ -19,10 +19,6 @@ const api::Node* find_node(const std::vector<api::Node>& nodes, const std::strin
   return found == nodes.end() ? nullptr : &*found;
 }
 
-bool is_to_be_fenced(const api::Volume& volume, const std::string& node) {
-  return attachment_on(volume, node) != nullptr || is_being_taken(volume, node);
-}
-
 }  // namespace
 
 Outcome<> NodeLoss::step(TimePoint now, bool looks_on) {
@@ -52,6 +48,9 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
   if (!node.ready && node.tainted) return kube_.remove_ending_pods(node.name);
   const bool lost = !node.ready && now - seen.online >= options_.lost_after;
   if (lost && node.has_attachments) return put_out_of_service(node, nodes);
+  if (node.tainted && node.ready && online && here->attached_count() != 0) {
+    return let_go_given_up(node.cleat_node);
+  }
   if (node.tainted && well && now - seen.unwell >= options_.well_after) {
     LOG_INFO("node {} is back and clean: it is in service again", node.name);
     return kube_.set_taint(node.name, false);
@@ -66,34 +65,50 @@ Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<a
 }
 
 Outcome<> NodeLoss::fence(const std::string& node, const std::vector<api::Node>& nodes) {
-  OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
-  Outcome<> result;
-  for (const api::Volume& volume : volumes) {
-    if (!is_to_be_fenced(volume, node)) continue;
-    auto fenced = fence_volume(volume, node, nodes);
-    if (fenced) continue;
-    LOG_WARN("volume {} is not fenced from {}: {}", volume.name(), node, fenced.error().message);
-    if (result) result = fenced;
-  }
-  return result;
+  const auto picks = [&](const api::Volume& volume) {
+    return attachment_on(volume, node) != nullptr || is_being_taken(volume, node);
+  };
+  return in_turn("fenced from " + node, picks, [&](const api::Volume& volume) -> Outcome<> {
+    const api::Attachment* here = attachment_on(volume, node);
+    if (here != nullptr && here->node_online()) {
+      return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
+    }
+    if (can_be_taken(volume, node)) return fence_from(cleatd_, volume, node, nodes);
+    LOG_WARN("volume {}: nobody can open it without {}: there is no one to fence it from",
+             volume.name(), node);
+    return {};
+  });
 }
 
-// The list is old by the time that it is a volume's turn: those before it can take minutes.
-Outcome<> NodeLoss::fence_volume(const api::Volume& seen, const std::string& node,
-                                 const std::vector<api::Node>& nodes) {
-  auto found = take_turn(cleatd_, in_flight_, seen);
-  if (!found && found.error().code == Code::kNotFound) return {};
-  OUTCOME_ASSIGN(const auto taken, std::move(found));
-  const api::Volume& volume = taken.volume;
-  if (!is_to_be_fenced(volume, node)) return {};
-  const api::Attachment* here = attachment_on(volume, node);
-  if (here != nullptr && here->node_online()) {
-    return failure(Code::kConflict, "node {} is back: nothing is fenced", node);
+// Nobody could take them from the node while it was away, and Kubernetes has nothing left to say of
+// them: nothing else would let them go, and the node back in service.
+Outcome<> NodeLoss::let_go_given_up(const std::string& node) {
+  const auto picks = [&](const api::Volume& volume) {
+    return is_given_up(volume, node) && attachment_on(volume, node)->node_online();
+  };
+  return in_turn("let go by " + node, picks, [&](const api::Volume& volume) -> Outcome<> {
+    OUTCOME_TRY(detach_by_force(cleatd_, volume, node));
+    return forget_given_up(cleatd_, volume, {node});
+  });
+}
+
+// The list is old by the time that it is a volume's turn, as those before it can take minutes: it
+// is read and picked again.
+Outcome<> NodeLoss::in_turn(const std::string& purpose, const Picks& picks, const Work& work) {
+  OUTCOME_ASSIGN(auto volumes, cleatd_.volumes());
+  Outcome<> result;
+  for (const api::Volume& seen : volumes) {
+    if (!picks(seen)) continue;
+    auto taken = take_turn(cleatd_, in_flight_, seen);
+    if (!taken && taken.error().code == Code::kNotFound) continue;
+    Outcome<> done;
+    if (!taken) done = tl::unexpected(taken.error());
+    if (taken && picks(taken->volume)) done = work(taken->volume);
+    if (done) continue;
+    LOG_WARN("volume {} is not {}: {}", seen.name(), purpose, done.error().message);
+    if (result) result = done;
   }
-  if (can_be_taken(volume, node)) return fence_from(cleatd_, volume, node, nodes);
-  LOG_WARN("volume {}: nobody can open it without {}: there is no one to fence it from",
-           volume.name(), node);
-  return {};
+  return result;
 }
 
 }  // namespace cleat::csi

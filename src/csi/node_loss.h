@@ -10,7 +10,8 @@
 // two alone is left alone: its attached volumes go on.
 // The pods that Kubernetes then ends on the lost node wait for a word of that node, or for a look
 // that Kubernetes takes every 20 s: they are taken away at once.
-// Off again: the node is ready and online, no volume is attached there, and that for a while.
+// Off again: the node is ready and online, no volume is attached there, and that for a while. What
+// Kubernetes gave up there while it was away is detached from it, by force, once it is back.
 // Each step can be repeated and is conditional: several controllers at once are safe, the lease
 // (lease.h) only saves them the same work. Who doesn't hold it looks on, and knows how long a node
 // has been lost when it gets it.
@@ -22,6 +23,7 @@
 // restart everything is seen again.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -55,10 +57,12 @@ class NodeLoss {
   Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
                 bool looks_on);
   Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
-  // Of all volumes; the first failure, should any fail.
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
-  Outcome<> fence_volume(const api::Volume& seen, const std::string& node,
-                         const std::vector<api::Node>& nodes);
+  Outcome<> let_go_given_up(const std::string& node);
+  // Each volume that is picked; the first failure, should any fail.
+  using Picks = std::function<bool(const api::Volume&)>;
+  using Work = std::function<Outcome<>(const api::Volume&)>;
+  Outcome<> in_turn(const std::string& purpose, const Picks& picks, const Work& work);
 
   const Cleatd& cleatd_;
   InFlight& in_flight_;

@@ -321,5 +321,47 @@ TEST_F(NodeLossTest, BackAndCleanForAWhileItIsInServiceAgain) {
   EXPECT_FALSE(tainted());
 }
 
+// Its only replica is on the node that was lost, so that nobody could take it from there.
+TEST_F(NodeLossTest, OfANodeThatIsBackWhatWasGivenUpIsDetachedAndNothingElse) {
+  add("10", "alone", "n1", {"n1"});
+  add("11", "used", "n1", {"n1"});
+  lose(true, true);
+  for (const char* name : {"alone", "used"}) {
+    fake.state().find(name)->mutable_replicas(0)->set_reachable(false);
+  }
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  ASSERT_TRUE(tainted());
+  (*fake.state().find("alone")->mutable_labels())[kLabelUnpublished] = "n1,n2";
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(fake.state().find("alone")->has_attachment()) << "there is nobody to detach it";
+  lose(false, true);
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(fake.state().find("alone")->has_attachment()) << "not back to Cleat yet";
+  lose(false, false);
+  {
+    auto turn = in_flight.begin("volume alone");
+    EXPECT_EQ(after(1s).error().code, Code::kConflict);
+  }
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(fake.state().count("Detach alone n1 force"), 1);
+  EXPECT_FALSE(fake.state().find("alone")->has_attachment());
+  EXPECT_EQ(label_of(*fake.state().find("alone"), kLabelUnpublished), "n2");
+  EXPECT_TRUE(fake.state().find("used")->has_attachment()) << "nobody gave it up";
+  ASSERT_TRUE(after(60s));
+  EXPECT_TRUE(tainted()) << "it is in use there";
+  fake.state().find("used")->clear_attachment();
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(31s));
+  EXPECT_FALSE(tainted());
+}
+
+TEST_F(NodeLossTest, WithoutATaintAPublishDetachesWhatWasGivenUp) {
+  (*fake.state().find("data")->mutable_labels())[kLabelUnpublished] = "n1";
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(60s));
+  EXPECT_TRUE(fake.state().find("data")->has_attachment());
+}
+
 }  // namespace
 }  // namespace cleat::csi
