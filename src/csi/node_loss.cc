@@ -1,5 +1,7 @@
 #include "csi/node_loss.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "common/log.h"
@@ -44,10 +46,11 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
   Seen& seen = found->second;
   if (online) seen.online = now;
   if (!well) seen.unwell = now;
+  const bool lost = !node.ready && now - seen.online >= options_.lost_after;
+  if (!lost) seen.held_by.clear();
   if (looks_on) return {};
   if (!node.ready && node.tainted) return kube_.remove_ending_pods(node.name);
-  const bool lost = !node.ready && now - seen.online >= options_.lost_after;
-  if (lost && node.has_attachments) return put_out_of_service(node, nodes);
+  if (lost && node.has_attachments) return put_out_of_service(node, nodes, seen);
   if (node.tainted && node.ready && online && here->attached_count() != 0) {
     return let_go_given_up(node.cleat_node);
   }
@@ -58,8 +61,20 @@ Outcome<> NodeLoss::act(const KubeNode& node, const std::vector<api::Node>& node
   return {};
 }
 
-Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes) {
+Outcome<> NodeLoss::put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes,
+                                       Seen& seen) {
+  const bool held = !node.other_attachers.empty() && !options_.taint_with_others;
+  if (held && seen.held_by == node.other_attachers) return {};  // fenced, and said
   OUTCOME_TRY(fence(node.cleat_node, nodes));
+  if (held) {
+    seen.held_by = node.other_attachers;
+    LOG_WARN(
+        "node {} is lost and its Cleat volumes are fenced, but it isn't tainted: volumes of {} are "
+        "attached there, which Cleat can't fence; start cleat-csi with --taint-with-others, or "
+        "taint it by hand once nothing runs there any more",
+        node.name, fmt::join(node.other_attachers, ", "));
+    return {};
+  }
   LOG_WARN("node {} is lost and its volumes are fenced: it is put out of service", node.name);
   return kube_.set_taint(node.name, true);
 }

@@ -10,6 +10,9 @@
 // two alone is left alone: its attached volumes go on.
 // The pods that Kubernetes then ends on the lost node wait for a word of that node, or for a look
 // that Kubernetes takes every 20 s: they are taken away at once.
+// Upon the taint Kubernetes detaches the volumes of all drivers by force, and nobody has fenced
+// those of the others: a node that has some attached is fenced but not tainted, unless the options
+// allow it.
 // Off again: the node is ready and online, no volume is attached there, and that for a while. What
 // Kubernetes gave up there while it was away is detached from it, by force, once it is back.
 // Each step can be repeated and is conditional: several controllers at once are safe, the lease
@@ -38,6 +41,7 @@ namespace cleat::csi {
 struct NodeLossOptions {
   Duration lost_after = 10s;  // for this long Cleat has missed it; Kubernetes waits by itself
   Duration well_after = 30s;
+  bool taint_with_others = false;  // though volumes of other drivers are attached there
 };
 
 class NodeLoss {
@@ -53,10 +57,12 @@ class NodeLoss {
   struct Seen {
     TimePoint online;  // to Cleat, the last time that it was
     TimePoint unwell;
+    std::vector<std::string> held_by = {};  // attachers for which it is fenced and not tainted
   };
   Outcome<> act(const KubeNode& node, const std::vector<api::Node>& nodes, TimePoint now,
                 bool looks_on);
-  Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes);
+  Outcome<> put_out_of_service(const KubeNode& node, const std::vector<api::Node>& nodes,
+                               Seen& seen);
   Outcome<> fence(const std::string& node, const std::vector<api::Node>& nodes);
   Outcome<> let_go_given_up(const std::string& node);
   // Each volume that is picked; the first failure, should any fail.

@@ -1,6 +1,10 @@
 #include "csi/node_loss.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
 
 #include "csi/names.h"
 #include "csi/testing/fake_cleatd.h"
@@ -23,6 +27,28 @@ class FakeKube final : public KubePort {
   }
   std::vector<std::string> removed_from;
   std::vector<KubeNode> known{{"k1", "n1", true, false, true}, {"k2", "n2", true, false, false}};
+};
+
+// What is logged while it lives.
+class Said {
+ public:
+  Said() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~Said() { spdlog::set_default_logger(former_); }
+  Said(const Said&) = delete;
+  int count(const std::string& words) const {
+    const std::string text = text_.str();
+    int out = 0;
+    for (size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1))
+      ++out;
+    return out;
+  }
+
+ private:
+  std::shared_ptr<spdlog::logger> former_ = spdlog::default_logger();
+  std::ostringstream text_;
 };
 
 class NodeLossTest : public ::testing::Test {
@@ -242,6 +268,40 @@ TEST_F(NodeLossTest, ANodeThatIsBeingDecommissionedCanBeLostToo) {
   ASSERT_TRUE(after(1s));
   ASSERT_TRUE(after(31s));
   EXPECT_FALSE(tainted()) << "it is back";
+}
+
+TEST_F(NodeLossTest, WhereOtherDriversHaveVolumesItIsFencedAndNotTainted) {
+  Said said;
+  const auto times = [&] { return said.count("isn't tainted"); };
+  kube.known[0].other_attachers = {"a.dev", "ebs.dev"};
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(after(10s));
+  EXPECT_FALSE(tainted());
+  EXPECT_FALSE(fake.state().find("data")->has_attachment()) << "fenced";
+  EXPECT_EQ(fake.state().count("List"), 1) << "and not again each second";
+  EXPECT_EQ(said.count("volumes of a.dev, ebs.dev are attached there"), 1);
+  EXPECT_EQ(times(), 1);
+  kube.known[0].other_attachers = {"a.dev"};
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(after(1s));
+  EXPECT_EQ(times(), 2) << "once a change";
+  lose(false, false);
+  ASSERT_TRUE(loss.step(now += 1s, true));
+  lose(true, true);
+  ASSERT_TRUE(after(10s));
+  EXPECT_EQ(times(), 3) << "it was lost anew, and back while another controller held the lease";
+  kube.known[0].other_attachers.clear();
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, OtherDriversVolumesKeepNoTaintAwayWhereThatIsAllowed) {
+  NodeLoss all{cleatd, in_flight, kube, {10s, 30s, true}};
+  kube.known[0].other_attachers = {"ebs.dev"};
+  lose(true, true);
+  ASSERT_TRUE(all.step(now));
+  ASSERT_TRUE(all.step(now + 10s));
+  EXPECT_TRUE(tainted());
 }
 
 TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {
