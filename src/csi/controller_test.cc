@@ -403,6 +403,43 @@ TEST_F(ControllerTest, ACallForWhatIsBusyIsToldToTryAgain) {
   EXPECT_EQ(unpublish(id, "n1").error().code, Code::kConflict);
 }
 
+// Another call had the turn between the first look at the volume and ours.
+TEST_F(ControllerTest, AVolumeCountsAsItIsOnceTheTurnIsHad) {
+  const std::string id = create("pvc-1");
+  ASSERT_TRUE(publish(id, "n1"));
+  fake.set_online("n1", false);
+  state().meanwhile["Inspect"] = [&] { fake.set_online("n1", true); };
+  ASSERT_TRUE(unpublish(id, "n1"));
+  EXPECT_FALSE(state().find(id)->has_attachment()) << "it is back, and can detach";
+  EXPECT_EQ(label_of(*state().find(id), kLabelUnpublished), "");
+
+  ASSERT_TRUE(publish(id, "n1"));
+  (*state().find(id)->mutable_labels())[kLabelUnpublished] = "n1";
+  state().meanwhile["Inspect"] = [&] { state().find(id)->clear_labels(); };
+  ASSERT_EQ(remove(id).error().code, Code::kBusy) << "it was published there again";
+  EXPECT_EQ(state().count("Detach pvc-1 n1 force"), 0);
+  EXPECT_TRUE(state().find(id)->has_attachment());
+}
+
+TEST_F(ControllerTest, WhatAnotherCallChangedMeanwhileIsNotChangedBack) {
+  const std::string id = create("pvc-1");
+  spec::ControllerExpandVolumeRequest expand;
+  expand.set_volume_id(id);
+  expand.mutable_capacity_range()->set_required_bytes(static_cast<int64_t>(2 * kGiB));
+  state().meanwhile["Inspect"] = [&] { state().find(id)->set_size_bytes(3 * kGiB); };
+  auto grown = volumes.expand(expand);
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(grown->capacity_bytes(), static_cast<int64_t>(3 * kGiB));
+  EXPECT_EQ(state().count("Resize"), 0);
+
+  spec::ControllerModifyVolumeRequest modify;
+  modify.set_volume_id(id);
+  (*modify.mutable_mutable_parameters())["priority_io"] = "high";
+  state().meanwhile["Inspect"] = [&] { state().find(id)->set_io_priority(api::IO_PRIORITY_HIGH); };
+  ASSERT_TRUE(volumes.modify(modify));
+  EXPECT_EQ(state().count("Update"), 0);
+}
+
 TEST_F(ControllerTest, ModifyChangesOnlyWhatDiffers) {
   const std::string id = create("pvc-1");
   spec::ControllerModifyVolumeRequest request;

@@ -81,12 +81,24 @@ std::map<std::string, std::string> cleat_names(const Json& csi_nodes) {
   return out;
 }
 
-std::set<std::string> nodes_with_attachments(const Json& attachments) {
-  std::set<std::string> out;
+struct Attached {
+  bool ours = false;
+  std::set<std::string> others;  // attachers
+};
+
+bool is_attached(const Json& attachment) {
+  const Json& attached = at(attachment, {"status", "attached"});
+  return attached.is_boolean() && attached.get<bool>();
+}
+
+// By node. Of ours those count too that are only to be attached.
+std::map<std::string, Attached> attached_on_nodes(const Json& attachments) {
+  std::map<std::string, Attached> out;
   for (const Json& attachment : attachments) {
-    if (text_at(attachment, {"spec", "attacher"}) == kDriverName) {
-      out.insert(text_at(attachment, {"spec", "nodeName"}));
-    }
+    Attached& there = out[text_at(attachment, {"spec", "nodeName"})];
+    const std::string attacher = text_at(attachment, {"spec", "attacher"});
+    if (attacher == kDriverName) there.ours = true;
+    if (attacher != kDriverName && is_attached(attachment)) there.others.insert(attacher);
   }
   return out;
 }
@@ -146,7 +158,7 @@ Outcome<std::vector<KubeNode>> read_kube_nodes(const std::string& nodes,
   OUTCOME_ASSIGN(Json csi_list, parse_list(csi_nodes));
   OUTCOME_ASSIGN(Json attachment_list, parse_list(attachments));
   const auto names = cleat_names(csi_list);
-  const auto attached = nodes_with_attachments(attachment_list);
+  const auto attached = attached_on_nodes(attachment_list);
   std::vector<KubeNode> out;
   for (const Json& node : node_list) {
     KubeNode read;
@@ -154,7 +166,10 @@ Outcome<std::vector<KubeNode>> read_kube_nodes(const std::string& nodes,
     if (auto found = names.find(read.name); found != names.end()) read.cleat_node = found->second;
     read.ready = is_ready(node);
     read.tainted = is_tainted(node);
-    read.has_attachments = attached.contains(read.name);
+    if (auto found = attached.find(read.name); found != attached.end()) {
+      read.has_attachments = found->second.ours;
+      read.other_attachers.assign(found->second.others.begin(), found->second.others.end());
+    }
     out.push_back(std::move(read));
   }
   return out;

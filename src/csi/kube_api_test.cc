@@ -34,6 +34,24 @@ TEST(KubeNodes, AreReadFromThreeLists) {
   EXPECT_TRUE(nodes->front().has_attachments);
 }
 
+TEST(KubeNodes, OfOtherDriversWhatIsAttachedCounts) {
+  auto nodes = read_kube_nodes(list_of(kNode), kCsiNodes, R"({"items": [
+    {"spec": {"attacher": "z.dev", "nodeName": "k1"}, "status": {"attached": true}},
+    {"spec": {"attacher": "a.dev", "nodeName": "k1"}, "status": {"attached": true}},
+    {"spec": {"attacher": "z.dev", "nodeName": "k1"}, "status": {"attached": true}},
+    {"spec": {"attacher": "not-yet.dev", "nodeName": "k1"}, "status": {"attached": false}},
+    {"spec": {"attacher": "odd.dev", "nodeName": "k1"}, "status": {"attached": "true"}},
+    {"spec": {"attacher": "elsewhere.dev", "nodeName": "k2"}, "status": {"attached": true}}]})");
+  ASSERT_TRUE(nodes);
+  EXPECT_EQ(nodes->front().other_attachers, (std::vector<std::string>{"a.dev", "z.dev"}));
+  EXPECT_FALSE(nodes->front().has_attachments) << "none is ours";
+  nodes = read_kube_nodes(list_of(kNode), kCsiNodes, R"({"items": [
+    {"spec": {"attacher": "csi.cleat.dev", "nodeName": "k1"}, "status": {"attached": true}}]})");
+  ASSERT_TRUE(nodes);
+  EXPECT_TRUE(nodes->front().other_attachers.empty());
+  EXPECT_TRUE(nodes->front().has_attachments);
+}
+
 TEST(KubeNodes, WhatIsNoAnswerOfKubernetesIsRefused) {
   for (const char* bad : {"", "[]", "{}", R"({"items": 3})", "nonsense", R"({"items": [)"}) {
     EXPECT_EQ(read_kube_nodes(bad, kCsiNodes, kAttachments).error().code, Code::kCorrupt) << bad;

@@ -17,6 +17,7 @@ struct KubeNode {
   bool ready = false;            // the kubelet says so, and lately
   bool tainted = false;          // out of service, by us
   bool has_attachments = false;  // volumes of ours are to be attached there
+  std::vector<std::string> other_attachers = {};  // whose volumes are attached there too; sorted
 };
 
 class KubePort {

@@ -1,6 +1,10 @@
 #include "csi/node_loss.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
 
 #include "csi/names.h"
 #include "csi/testing/fake_cleatd.h"
@@ -23,6 +27,28 @@ class FakeKube final : public KubePort {
   }
   std::vector<std::string> removed_from;
   std::vector<KubeNode> known{{"k1", "n1", true, false, true}, {"k2", "n2", true, false, false}};
+};
+
+// What is logged while it lives.
+class Said {
+ public:
+  Said() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~Said() { spdlog::set_default_logger(former_); }
+  Said(const Said&) = delete;
+  int count(const std::string& words) const {
+    const std::string text = text_.str();
+    int out = 0;
+    for (size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1))
+      ++out;
+    return out;
+  }
+
+ private:
+  std::shared_ptr<spdlog::logger> former_ = spdlog::default_logger();
+  std::ostringstream text_;
 };
 
 class NodeLossTest : public ::testing::Test {
@@ -57,7 +83,8 @@ class NodeLossTest : public ::testing::Test {
   FakeCleatd fake;
   Cleatd cleatd{{fake.address(), "", 5s}};
   FakeKube kube;
-  NodeLoss loss{cleatd, kube, {10s, 30s}};
+  InFlight in_flight;
+  NodeLoss loss{cleatd, in_flight, kube, {10s, 30s}};
   TimePoint now{};
 };
 
@@ -75,6 +102,8 @@ TEST_F(NodeLossTest, FencedFirstThenTainted) {
   EXPECT_EQ(fake.state().count("Attach data n3 force"), 2) << "where the data is; one failed";
   EXPECT_EQ(fake.state().count("Detach data n3"), 1);
   EXPECT_FALSE(fake.state().find("data")->has_attachment());
+  EXPECT_EQ(label_of(*fake.state().find("data"), kLabelUnpublished), "")
+      << "who gets it next keeps it";
   EXPECT_FALSE(kube.known[1].tainted);
 }
 
@@ -107,6 +136,49 @@ TEST_F(NodeLossTest, AVolumeThatCantBeFencedKeepsNoOtherFromIt) {
   EXPECT_FALSE(fake.state().find("last")->has_attachment());
   ASSERT_TRUE(after(1s));
   EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, AVolumeThatACallWorksOnIsFencedByALaterStep) {
+  add("78", "last", "n1", {"n1", "n3"});
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  {
+    auto turn = in_flight.begin("volume data");
+    EXPECT_EQ(after(10s).error().code, Code::kConflict);
+    EXPECT_EQ(fake.state().count("Attach data"), 0);
+    EXPECT_FALSE(fake.state().find("last")->has_attachment()) << "it has its own turn";
+    EXPECT_FALSE(tainted());
+  }
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(fake.state().count("Attach data n3 force"), 1);
+  EXPECT_TRUE(tainted());
+}
+
+// After the list was made.
+TEST_F(NodeLossTest, AVolumeThatWasMovedMeanwhileIsLeftWhereItIs) {
+  add("78", "gone", "n1", {"n1", "n3"});
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  fake.state().meanwhile["List"] = [&] {
+    api::Attachment& attachment = *fake.state().find("data")->mutable_attachment();
+    attachment.set_node("n2");
+    attachment.set_node_online(true);
+    fake.state().volumes.erase("78");
+  };
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
+  EXPECT_EQ(fake.state().count("Update"), 0);
+  EXPECT_EQ(fake.state().find("data")->attachment().node(), "n2");
+}
+
+TEST_F(NodeLossTest, ANodeThatCameBackMeanwhileKeepsItsVolumes) {
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  fake.state().meanwhile["List"] = [&] { fake.set_online("n1", true); };
+  EXPECT_EQ(after(10s).error().code, Code::kConflict);
+  EXPECT_FALSE(tainted());
+  EXPECT_EQ(fake.state().count("Attach"), 0);
 }
 
 // The note of an unpublishing, or a takeover from another node that fails again and again.
@@ -180,6 +252,56 @@ TEST_F(NodeLossTest, WhoLooksOnDoesNothingButKnowsSinceWhenANodeIsLost) {
   EXPECT_TRUE(tainted());
   ASSERT_TRUE(after(0s));
   EXPECT_FALSE(tainted());
+}
+
+TEST_F(NodeLossTest, ANodeThatIsBeingDecommissionedCanBeLostToo) {
+  lose(true, true);
+  api::Node& node = fake.state().nodes[0];
+  node.set_state(api::NODE_STATE_DECOMMISSIONING);
+  node.set_health(api::HEALTH_DOWN);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  EXPECT_TRUE(tainted());
+  EXPECT_FALSE(fake.state().find("data")->has_attachment());
+  kube.known[0].ready = true;
+  node.set_health(api::HEALTH_DEGRADED);
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(31s));
+  EXPECT_FALSE(tainted()) << "it is back";
+}
+
+TEST_F(NodeLossTest, WhereOtherDriversHaveVolumesItIsFencedAndNotTainted) {
+  Said said;
+  const auto times = [&] { return said.count("isn't tainted"); };
+  kube.known[0].other_attachers = {"a.dev", "ebs.dev"};
+  lose(true, true);
+  ASSERT_TRUE(after(1s));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(after(10s));
+  EXPECT_FALSE(tainted());
+  EXPECT_FALSE(fake.state().find("data")->has_attachment()) << "fenced";
+  EXPECT_EQ(fake.state().count("List"), 1) << "and not again each second";
+  EXPECT_EQ(said.count("volumes of a.dev, ebs.dev are attached there"), 1);
+  EXPECT_EQ(times(), 1);
+  kube.known[0].other_attachers = {"a.dev"};
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(after(1s));
+  EXPECT_EQ(times(), 2) << "once a change";
+  lose(false, false);
+  ASSERT_TRUE(loss.step(now += 1s, true));
+  lose(true, true);
+  ASSERT_TRUE(after(10s));
+  EXPECT_EQ(times(), 3) << "it was lost anew, and back while another controller held the lease";
+  kube.known[0].other_attachers.clear();
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(tainted());
+}
+
+TEST_F(NodeLossTest, OtherDriversVolumesKeepNoTaintAwayWhereThatIsAllowed) {
+  NodeLoss all{cleatd, in_flight, kube, {10s, 30s, true}};
+  kube.known[0].other_attachers = {"ebs.dev"};
+  lose(true, true);
+  ASSERT_TRUE(all.step(now));
+  ASSERT_TRUE(all.step(now + 10s));
+  EXPECT_TRUE(tainted());
 }
 
 TEST_F(NodeLossTest, LostToOneOfTheTwoAloneIsNotLost) {
@@ -257,6 +379,48 @@ TEST_F(NodeLossTest, BackAndCleanForAWhileItIsInServiceAgain) {
   EXPECT_TRUE(tainted()) << "not ready in between";
   ASSERT_TRUE(after(31s));
   EXPECT_FALSE(tainted());
+}
+
+// Its only replica is on the node that was lost, so that nobody could take it from there.
+TEST_F(NodeLossTest, OfANodeThatIsBackWhatWasGivenUpIsDetachedAndNothingElse) {
+  add("10", "alone", "n1", {"n1"});
+  add("11", "used", "n1", {"n1"});
+  lose(true, true);
+  for (const char* name : {"alone", "used"}) {
+    fake.state().find(name)->mutable_replicas(0)->set_reachable(false);
+  }
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(10s));
+  ASSERT_TRUE(tainted());
+  (*fake.state().find("alone")->mutable_labels())[kLabelUnpublished] = "n1,n2";
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(fake.state().find("alone")->has_attachment()) << "there is nobody to detach it";
+  lose(false, true);
+  ASSERT_TRUE(after(1s));
+  EXPECT_TRUE(fake.state().find("alone")->has_attachment()) << "not back to Cleat yet";
+  lose(false, false);
+  {
+    auto turn = in_flight.begin("volume alone");
+    EXPECT_EQ(after(1s).error().code, Code::kConflict);
+  }
+  ASSERT_TRUE(after(1s));
+  EXPECT_EQ(fake.state().count("Detach alone n1 force"), 1);
+  EXPECT_FALSE(fake.state().find("alone")->has_attachment());
+  EXPECT_EQ(label_of(*fake.state().find("alone"), kLabelUnpublished), "n2");
+  EXPECT_TRUE(fake.state().find("used")->has_attachment()) << "nobody gave it up";
+  ASSERT_TRUE(after(60s));
+  EXPECT_TRUE(tainted()) << "it is in use there";
+  fake.state().find("used")->clear_attachment();
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(31s));
+  EXPECT_FALSE(tainted());
+}
+
+TEST_F(NodeLossTest, WithoutATaintAPublishDetachesWhatWasGivenUp) {
+  (*fake.state().find("data")->mutable_labels())[kLabelUnpublished] = "n1";
+  ASSERT_TRUE(after(1s));
+  ASSERT_TRUE(after(60s));
+  EXPECT_TRUE(fake.state().find("data")->has_attachment());
 }
 
 }  // namespace

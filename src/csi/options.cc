@@ -16,6 +16,11 @@ void declare_node_loss(OptionSet& set, CsiOptions& options) {
                    "given up as well",
            .min = Duration(1s).count(),
            .max = Duration(std::chrono::hours(1)).count()});
+  set.add(
+      &options.taint_with_others,
+      {.name = "taint_with_others",
+       .help = "puts a lost node out of service though volumes of other drivers are attached "
+               "there too: Kubernetes then detaches those by force, and nobody has fenced them"});
   set.add(&options.node_loss_lease,
           {.name = "node_loss_lease",
            .help = "Lease of Kubernetes, in the namespace of the pod, by which one of several "

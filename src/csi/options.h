@@ -19,6 +19,7 @@ struct CsiOptions {
   Duration timeout = 60s;
   bool node_loss = true;
   Duration node_loss_after = 10s;
+  bool taint_with_others = false;
   std::string node_loss_lease = "cleat-node-loss";
   std::string kube_api;
   std::string kube_ca_file = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";

@@ -5,6 +5,7 @@
 #include "csi/attachments.h"
 #include "csi/names.h"
 #include "csi/takeover.h"
+#include "csi/volume_turn.h"
 
 namespace cleat::csi {
 
@@ -95,14 +96,22 @@ Outcome<bool> Publisher::clear_others(Wish& wish) {
   return force;
 }
 
+// Before it is attached there: a note that stayed would let the next publish take it away.
+Outcome<> Publisher::note_wanted(Wish& wish) {
+  const std::string others = with_node(wish.volume, kLabelUnpublished, wish.node, false);
+  OUTCOME_TRY(note(wish.volume, kLabelUnpublished, others));
+  (*wish.volume.mutable_labels())[kLabelUnpublished] = others;
+  return {};
+}
+
 Outcome<spec::ControllerPublishVolumeResponse> Publisher::publish(
     const spec::ControllerPublishVolumeRequest& request) {
   if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
   if (request.node_id().empty()) return failure(Code::kInvalidArgument, "no node id is given");
   Wish wish{{}, {}, request.node_id(), request.readonly()};
   OUTCOME_ASSIGN(wish.usage, parse_capability(request.volume_capability()));
-  OUTCOME_ASSIGN(wish.volume, cleatd_.volume(request.volume_id()));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + wish.volume.name()));
+  OUTCOME_ASSIGN(auto taken, take_turn(cleatd_, in_flight_, request.volume_id()));
+  wish.volume = std::move(taken.volume);
   OUTCOME_TRY(may_attach(wish.volume, wish.node));
   if (wish.usage.many_nodes) {
     OUTCOME_ASSIGN(wish.volume, make_shared(wish.volume, wish.node));
@@ -114,6 +123,7 @@ Outcome<spec::ControllerPublishVolumeResponse> Publisher::publish(
   OUTCOME_ASSIGN(bool force, clear_others(wish));
   attach.set_force(force);
   OUTCOME_TRY(note(wish.volume, kLabelReadOnly, wish.read_only_note()));
+  OUTCOME_TRY(note_wanted(wish));
   OUTCOME_ASSIGN(api::AttachResponse response,
                  cleatd_.call<api::Hosts>(&api::Hosts::Stub::Attach, attach));
   if (force) {
@@ -165,10 +175,10 @@ Outcome<> Publisher::unpublish_from(const api::Volume& volume, const std::string
 
 Outcome<> Publisher::unpublish(const spec::ControllerUnpublishVolumeRequest& request) {
   if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
-  auto found = cleatd_.volume(request.volume_id());
+  auto found = take_turn(cleatd_, in_flight_, request.volume_id());
   if (!found && found.error().code == Code::kNotFound) return {};
-  OUTCOME_ASSIGN(api::Volume volume, std::move(found));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
+  OUTCOME_ASSIGN(auto taken, std::move(found));
+  api::Volume& volume = taken.volume;
   auto all = attachments_of(volume);
   std::reverse(all.begin(), all.end());  // the primary last
   for (const auto& each : all) {

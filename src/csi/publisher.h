@@ -34,6 +34,7 @@ class Publisher {
   Outcome<api::Volume> make_shared(const api::Volume& volume, const std::string& node);
   Outcome<> check_again(const Wish& wish) const;
   Outcome<bool> clear_others(Wish& wish);
+  Outcome<> note_wanted(Wish& wish);
   Outcome<> unpublish_from(const api::Volume& volume, const std::string& node);
   Outcome<> give_up(const api::Volume& volume, const std::string& node);
   Outcome<> forget_notes(const api::Volume& volume, const std::string& node);

@@ -111,7 +111,8 @@ void Server::watch_nodes(const std::stop_token& stopped) {
   KubeApi kube({options_.kube_api, options_.kube_ca_file, options_.kube_token_file});
   NodeLossOptions limits;
   limits.lost_after = options_.node_loss_after;
-  NodeLoss loss(cleatd_, kube, limits);
+  limits.taint_with_others = options_.taint_with_others;
+  NodeLoss loss(cleatd_, controller_calls_, kube, limits);
   KubeApi lease_kube({options_.kube_api, options_.kube_ca_file, options_.kube_token_file,
                       kLeaseCallMax, options_.kube_namespace_file});
   Lease lease(lease_kube, {options_.node_loss_lease, holder_identity()}, since_start);

@@ -91,7 +91,7 @@ class SharedVolumeTest : public ::testing::Test {
   Publisher publisher{cleatd, in_flight, 2};
   Lister lister{cleatd};
   OneLostNode kube;
-  NodeLoss loss{cleatd, kube, {10s, 30s}};
+  NodeLoss loss{cleatd, in_flight, kube, {10s, 30s}};
 };
 
 TEST_F(SharedVolumeTest, TheAccessModeOrTheClassMakesIt) {
@@ -216,6 +216,28 @@ TEST_F(SharedVolumeTest, WhereNobodyIsThereToExpelThemTheNextPublishDoes) {
   EXPECT_EQ(published(id), "n3 ");
 }
 
+// n2 was given it again between the first look at the volume and the turn.
+TEST_F(SharedVolumeTest, ANodeThatJustGotItIsNotExpelledByAnOldNote) {
+  const std::string id = create("data");
+  for (const char* node : {"n1", "n2"}) ASSERT_TRUE(publish(id, node));
+  (*state().find(id)->mutable_labels())[kLabelUnpublished] = "n2";
+  state().meanwhile["Inspect"] = [&] { state().find(id)->clear_labels(); };
+  ASSERT_TRUE(publish(id, "n3"));
+  EXPECT_EQ(state().count("Detach data n2"), 0);
+  EXPECT_EQ(published(id), "n1 n2 n3 ");
+}
+
+TEST_F(SharedVolumeTest, TheNoteOfANodeGoesBeforeItIsAttachedThereAgain) {
+  const std::string id = create("data");
+  ASSERT_TRUE(publish(id, "n1"));
+  (*state().find(id)->mutable_labels())[kLabelUnpublished] = "n3,n2";
+  state().fails["Attach"] = Code::kTimedOut;
+  EXPECT_EQ(publish(id, "n2").error().code, Code::kTimedOut);
+  EXPECT_EQ(label_of(*state().find(id), kLabelUnpublished), "n3") << "of others it is kept";
+  ASSERT_TRUE(publish(id, "n2"));
+  EXPECT_EQ(label_of(*state().find(id), kLabelUnpublished), "");
+}
+
 TEST_F(SharedVolumeTest, WhoIsAwayStillIsExpelledByWhoTookTheVolume) {
   const std::string id = create("data");
   for (const char* node : {"n1", "n2"}) ASSERT_TRUE(publish(id, node));
@@ -251,7 +273,7 @@ TEST_F(SharedVolumeTest, OfALostNodeItIsFencedBeforeTheTaint) {
     for (const char* node : {primary ? "n1" : "n2", primary ? "n2" : "n1"}) {
       ASSERT_TRUE(publish(id, node));
     }
-    NodeLoss fresh{cleatd, kube, {10s, 30s}};
+    NodeLoss fresh{cleatd, in_flight, kube, {10s, 30s}};
     ASSERT_TRUE(fresh.step(TimePoint{}));
     set_online("n1", false);
     kube.known[0].ready = false;

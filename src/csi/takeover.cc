@@ -49,8 +49,8 @@ Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
   if (other.empty()) {
     return failure(Code::kUnreachable, "no node is online to fence volume {} from", volume.name());
   }
-  // Should it not be let go again: whoever publishes it next may take it from there, and whom it is
-  // taken from is known.
+  // It stays should the volume not be let go again: whoever publishes it next may take it from
+  // there, and whom it is taken from is known.
   api::Volume noted = volume;
   std::string& note = (*noted.mutable_labels())[kLabelUnpublished];
   for (const std::string& each : {node, other}) {
@@ -66,13 +66,21 @@ Outcome<> take_from_lost_node(const Cleatd& cleatd, const api::Volume& volume,
   if (volume.shared() && node != other) OUTCOME_TRY(detach(cleatd, volume, node, true));
   OUTCOME_TRY(detach(cleatd, volume, other, false));
   LOG_WARN("volume {} is fenced from {}", volume.name(), node);
-  return {};
+  // Whoever gets it on one of the two from now on keeps it.
+  return forget_given_up(cleatd, noted, {node, other});
 }
 
 }  // namespace
 
 bool is_given_up(const api::Volume& volume, const std::string& node) {
   return attachment_on(volume, node) != nullptr && names_node(volume, kLabelUnpublished, node);
+}
+
+Outcome<> forget_given_up(const Cleatd& cleatd, api::Volume volume,
+                          const std::vector<std::string>& nodes) {
+  std::string& note = (*volume.mutable_labels())[kLabelUnpublished];
+  for (const std::string& node : nodes) note = with_node(volume, kLabelUnpublished, node, false);
+  return cleatd.set_labels(volume.id(), {{kLabelUnpublished, note}});
 }
 
 bool is_being_taken(const api::Volume& volume, const std::string& node) {

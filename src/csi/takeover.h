@@ -3,6 +3,7 @@
 // Ownership: borrows the client. Threading: any thread.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "csi/cleatd.h"
@@ -12,6 +13,10 @@ namespace cleat::csi {
 // Whether it may be taken from `node`, where it is attached: the note of kLabelUnpublished names
 // it.
 bool is_given_up(const api::Volume& volume, const std::string& node);
+
+// Takes the nodes out of that note: the volume is no longer attached there.
+Outcome<> forget_given_up(const Cleatd& cleatd, api::Volume volume,
+                          const std::vector<std::string>& nodes);
 
 // A takeover from `node` has begun and is not let go again: the primary may not have opened it yet.
 bool is_being_taken(const api::Volume& volume, const std::string& node);

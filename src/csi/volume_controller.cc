@@ -6,6 +6,7 @@
 #include "csi/attachments.h"
 #include "csi/names.h"
 #include "csi/takeover.h"
+#include "csi/volume_turn.h"
 
 namespace cleat::csi {
 namespace {
@@ -68,10 +69,10 @@ Outcome<> VolumeController::delete_with_base(const api::Volume& volume) {
 
 Outcome<> VolumeController::remove(const spec::DeleteVolumeRequest& request) {
   if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
-  auto found = cleatd_.volume(request.volume_id());
+  auto found = take_turn(cleatd_, in_flight_, request.volume_id());
   if (!found && found.error().code == Code::kNotFound) return {};
-  OUTCOME_ASSIGN(api::Volume volume, std::move(found));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
+  OUTCOME_ASSIGN(auto taken, std::move(found));
+  const api::Volume& volume = taken.volume;
   OUTCOME_TRY(delete_hidden_bases(volume));
   OUTCOME_TRY(let_go(cleatd_, volume));
   return delete_with_base(volume);
@@ -85,8 +86,8 @@ Outcome<spec::ControllerExpandVolumeResponse> VolumeController::expand(
   }
   OUTCOME_ASSIGN(SizeRange range, parse_range(request.capacity_range()));
   if (request.has_volume_capability()) OUTCOME_TRY(parse_capability(request.volume_capability()));
-  OUTCOME_ASSIGN(api::Volume volume, cleatd_.volume(request.volume_id()));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
+  OUTCOME_ASSIGN(auto taken, take_turn(cleatd_, in_flight_, request.volume_id()));
+  api::Volume& volume = taken.volume;
   if (range.limit != 0 && volume.size_bytes() > range.limit) {
     return failure(Code::kOutOfRange, "volume {} has {} already, and can't be made smaller",
                    volume.name(), format_size(volume.size_bytes()));
@@ -110,9 +111,8 @@ Outcome<spec::ControllerExpandVolumeResponse> VolumeController::expand(
 Outcome<> VolumeController::modify(const spec::ControllerModifyVolumeRequest& request) {
   if (request.volume_id().empty()) return failure(Code::kInvalidArgument, "no volume id is given");
   OUTCOME_ASSIGN(Parameters parameters, parse_mutable_parameters(request.mutable_parameters()));
-  OUTCOME_ASSIGN(api::Volume volume, cleatd_.volume(request.volume_id()));
-  OUTCOME_ASSIGN(auto turn, in_flight_.begin("volume " + volume.name()));
-  OUTCOME_TRY(apply(parameters, volume));
+  OUTCOME_ASSIGN(auto taken, take_turn(cleatd_, in_flight_, request.volume_id()));
+  OUTCOME_TRY(apply(parameters, taken.volume));
   return {};
 }
 

@@ -102,6 +102,7 @@ grpc::Status FakeVolumes::List(grpc::ServerContext* context, const api::ListVolu
     if (!request->name().empty() && request->name() != volume.name()) continue;
     if (has_labels(volume, request->labels())) *response->add_volumes() = volume;
   }
+  state_.happen("List");
   return status;
 }
 
@@ -120,6 +121,7 @@ grpc::Status FakeVolumes::Inspect(grpc::ServerContext* context,
       response->add_clones(other.name());
     }
   }
+  state_.happen("Inspect");
   return status;
 }
 
@@ -356,6 +358,8 @@ grpc::Status FakeNodes::List(grpc::ServerContext* context, const api::ListNodesR
       }
     }
     node.set_attached_count(attached);
+    if (node.health() != api::HEALTH_UNSPECIFIED) continue;
+    node.set_health(node.state() == api::NODE_STATE_OFFLINE ? api::HEALTH_DOWN : api::HEALTH_OK);
   }
   return status;
 }

@@ -30,6 +30,8 @@ struct FakeState {
   std::vector<api::Pool> pools;
   std::vector<std::string> calls;     // "Attach data1 n2"
   std::map<std::string, Code> fails;  // method -> the next call fails with it
+  // method -> what happens once, right after its next answer was written. It calls nobody.
+  std::map<std::string, std::function<void()>> meanwhile;
   uint64_t next_id = 100;
   std::string device_directory = "/dev/cleat";
   std::function<void(const api::Volume&)> after_attach;
@@ -39,6 +41,10 @@ struct FakeState {
       if (id == name_or_id || volume.name() == name_or_id) return &volume;
     }
     return nullptr;
+  }
+  void happen(const std::string& method) {
+    auto planned = meanwhile.extract(method);
+    if (planned) planned.mapped()();
   }
   int count(const std::string& beginning) const {
     return static_cast<int>(std::count_if(calls.begin(), calls.end(), [&](const std::string& call) {
