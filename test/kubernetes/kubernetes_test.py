@@ -281,6 +281,13 @@ def check_file(lab, pod_name, digest, name="file"):
 # ---- the scenario -------------------------------------------------------------------------------
 
 
+def node_to_lose(lab, name):
+    """Where the one pod of a new set is: not on cassandra1, which has the only API server."""
+    with lab.cordoned("cassandra1"):
+        lab.apply(stateful_set(name, replicas=1))
+        return lab.wait_ready(f"{name}-0")[1]
+
+
 def restore_nodes(lab):
     """Whatever a scenario did to the nodes: all are there and Ready."""
     for name, node in lab.nodes.items():

@@ -3,21 +3,14 @@
 import sys
 import time
 
-from kubernetes_test import Failure, check_file, main, restore_nodes, say, stateful_set
+from kubernetes_test import Failure, check_file, main, node_to_lose, restore_nodes, say
 from kubernetes_test import wait_until, write_file
 
 NAME = "db"
 
 
-def node_to_lose(lab):
-    """cassandra1 has the only API server: the pod must be on another node."""
-    with lab.cordoned("cassandra1"):
-        lab.apply(stateful_set(NAME, replicas=1))
-        return lab.wait_ready(f"{NAME}-0")[1]
-
-
 def run(lab):
-    node = node_to_lose(lab)
+    node = node_to_lose(lab, NAME)
     digest = write_file(lab, f"{NAME}-0")
     old = lab.uid_of(f"{NAME}-0")
     begin = time.monotonic()
