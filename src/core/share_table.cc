@@ -19,8 +19,13 @@ ShareTable::Place ShareTable::find_held(NodeId sharer, uint64_t number) {
   });
 }
 
-// Where what may have been carried out before is put: before everything that has not started.
-ShareTable::Place ShareTable::first_waiting() {
+// Where a change that may have been carried out before is put: before everything that has not
+// started. Unless it conflicts with something that has, and so was not: then behind that.
+ShareTable::Place ShareTable::place_of_repeated(const Entry& repeated) {
+  auto started = std::find_if(line_.rbegin(), line_.rend(), [&](const Entry& entry) {
+    return entry.state != State::kWaiting && conflict(entry, repeated);
+  });
+  if (started != line_.rend()) return started.base();
   return std::find_if(line_.begin(), line_.end(),
                       [](const Entry& entry) { return entry.state == State::kWaiting; });
 }
@@ -73,8 +78,8 @@ void ShareTable::join(NodeId sharer, std::span<const UnansweredChange> unanswere
   for (const UnansweredChange& change : unanswered) {
     Place place = find_held(sharer, change.number);
     if (place == line_.end()) {
-      place = line_.insert(first_waiting(),
-                           Entry{sharer, change.number, change.range, true, State::kHeld});
+      const Entry entry{sharer, change.number, change.range, true, State::kHeld};
+      place = line_.insert(place_of_repeated(entry), entry);
     }
     place->is_repeated = true;
   }

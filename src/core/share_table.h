@@ -77,7 +77,7 @@ class ShareTable {
   };
 
   static bool conflict(const Entry& a, const Entry& b);
-  Place first_waiting();
+  Place place_of_repeated(const Entry& repeated);
   Place find_held(NodeId sharer, uint64_t number);
 
   std::list<Entry> line_;

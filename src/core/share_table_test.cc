@@ -147,6 +147,19 @@ TEST_F(ShareTableTest, ANewProcessNamesWhatItWasSentAgain) {
   EXPECT_TRUE(table.may_start(repeated));
 }
 
+// Seed 1795778237: what a snapshot had seen took force once more, over what had passed it.
+TEST_F(ShareTableTest, AChangeThatIsNamedDoesNotPassWhatWasCarriedOut) {
+  carry_out(kB, 1, 6);
+  submit(kA, 1, 6, kChange);  // waits, and stands before the next
+  carry_out(kA, 2, 5);
+  const UnansweredChange named[] = {change(1, 6), change(9, 5)};
+  table.join(kB, named);
+  auto place = submit(kB, 9, 5, kChange);
+  EXPECT_FALSE(table.may_start(place));
+  table.confirm(kA, 2);
+  EXPECT_TRUE(table.may_start(place));
+}
+
 TEST_F(ShareTableTest, WhoIsForgottenHoldsNothing) {
   table.expect({kA});
   std::vector<UnansweredChange> unanswered{change(9, 5)};
