@@ -6,8 +6,8 @@
 // old place and under its old number, before anything that could have seen it.
 //
 // A sharer that connects anew names the changes it has no answer to; they keep their places, or go
-// before all that has not started. A new process of a sharer names what the kernel has sent to it
-// again.
+// before all that has not started, but behind what has and conflicts with them. A new process of a
+// sharer names what the kernel has sent to it again.
 //
 // Size: tens of operations are usual, and found by a scan.
 #pragma once
